@@ -5,7 +5,7 @@ catches FcnkitError alone; any other exception is a defect of fcnkit.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class FcnkitError(Exception):
@@ -42,12 +42,21 @@ class DatasetError(FcnkitError, ValueError):
     """Images, labels or their databases are damaged, or do not fit each other.
 
     `problems` are the single ones, where there are several: each is a line of
-    the message.
+    the message. A remedy that is the same for all stands once, in a line behind them.
     """
 
     def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join([message, *(f"  {problem}" for problem in self.problems)]))
+        super().__init__("\n".join([message, *(f"  {line}" for line in _lines(self.problems))]))
+
+
+def _lines(problems: Sequence[str]) -> list[str]:
+    """A line for each problem; where the remedy is the same for all, it stands once, at the end."""
+    facts = [problem.partition("; ") for problem in problems]
+    remedies = {remedy for _, _, remedy in facts}
+    if len(problems) < 2 or len(remedies) > 1 or remedies == {""}:
+        return list(problems)
+    return [*(fact for fact, _, _ in facts), f"for each of these: {remedies.pop()}"]
 
 
 class EditConflict(FcnkitError, ValueError):

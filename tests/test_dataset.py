@@ -370,6 +370,15 @@ def test_every_bad_file_is_named(tmp_path):
     assert len(lines) == 8 and traces(tmp_path) == []
 
 
+def test_a_remedy_for_all_bad_files_stands_once(tmp_path):
+    folders(tmp_path, 3)
+    for number in range(3):
+        save(tmp_path / "labels" / f"street_0{number}.png", np.full((5, 7), 3, np.uint8))
+    _, *lines, last = made(tmp_path, split=0).output.splitlines()
+    assert len(lines) == 3 and all(line.endswith("(35 pixels of 1 value)") for line in lines)
+    assert last.startswith("  for each of these: add it with --void or --map")
+
+
 def test_bad_pairs_may_be_left_out(tmp_path):
     folders(tmp_path, 10)
     wrong = spoil(tmp_path)

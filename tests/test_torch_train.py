@@ -86,6 +86,17 @@ def losses(net):
 # What is asked for
 
 
+def test_what_is_no_net_s_folder_is_named(net, train, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for place, fact in (
+        (tmp_path / "empty", "holds no solver.prototxt"),
+        (tmp_path / "nowhere", "is not a folder"),
+        (net / "solver.prototxt", "is not a folder"),
+    ):
+        done = train(place)
+        assert done.exit_code == 2 and f"{place}: {fact}; name a folder that" in done.stderr
+
+
 def test_a_dry_run_prints_the_command_and_needs_no_caffe(net, train, monkeypatch):
     monkeypatch.setenv("FCNKIT_CAFFE", str(net / "none"))
     start = f"cd {net} && {shlex.join(program())} train --solver=run/solver.prototxt"

@@ -481,3 +481,11 @@ layer { name: "s" type: "Silence" bottom: "r" }""",
     )
     with pytest.raises(NetError, match=r"silent.prototxt: it has no output .*; remove the Silence"):
         verify(silent, None, silent, None)
+
+
+def test_nets_for_images_of_other_channels_are_no_pair(tiny):
+    net, weights, *_ = tiny
+    other = parse(net.text.replace("dim: 2", "dim: 1", 1), "gray.prototxt")
+    assert other.text != net.text
+    with pytest.raises(NetError, match='gray.prototxt: its input "data" has 1 channel, but that'):
+        verify(net, weights, other, weights)

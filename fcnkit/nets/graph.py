@@ -393,7 +393,7 @@ def _near(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     known = tuple(known)
-    close = get_close_matches(name, known, 1, 0.5)
+    close = get_close_matches(name, known, 1, 0.6)
     if close:
         return f'did you mean "{close[0]}"?'
     shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from fcnkit import files
 from fcnkit.edits import Edit
-from fcnkit.errors import PrototxtError
+from fcnkit.errors import NetError, PrototxtError
 from fcnkit.formats import binaryproto, prototxt
 from fcnkit.formats.prototxt import Field, Prototxt, Word
 from fcnkit.formats.schema import View
@@ -148,8 +148,11 @@ def recipe(folder: Path, name: str = "run", options: Options = _PLAIN) -> Recipe
     else as the net says, from its own folder.  Snapshots go to the run's
     folder, with what Caffe needs to resume.
 
-    Raises PrototxtError, or NetError where a database is not there.
+    Raises PrototxtError, or NetError where the solver or a database is not there.
     """
+    if not os.path.isfile(folder / SOLVER):
+        fact = f"holds no {SOLVER}" if os.path.isdir(folder) else "is not a folder"
+        raise NetError(f"{folder}: {fact}; name a folder that `fcnkit fcn -o DIR` wrote")
     solver = prototxt.read(folder / SOLVER)
     view = View("SolverParameter", solver.root)
     run = Run(folder, name, os.path.basename(view.get("snapshot_prefix")) or "fcn")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from fcnkit import expected
 from fcnkit.engines.engine import Engine, Job, choose
-from fcnkit.engines.inputs import check_weights, input_arrays, other_arrays
+from fcnkit.engines.inputs import check_weights, input_arrays, nominal, other_arrays
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -20,6 +20,7 @@ from fcnkit.nets.graph import Graph, Top, build
 from fcnkit.nets.layers.table import makes_probabilities, of, trait
 from fcnkit.nets.layers.traits import Trait
 from fcnkit.nets.shapes import shapes_of
+from fcnkit.plural import number_of
 from fcnkit.verifying.compared import Pair, named_apart, pairs
 from fcnkit.verifying.differences import Difference
 from fcnkit.verifying.results import Differences, Made, given_words
@@ -80,6 +81,7 @@ def verify(
     data = input_arrays(old.graph, inputs or {}, seed)
     other = other_arrays(old.graph, inputs or {}, data, seed)
     fed = Fed(data, other, renamed_inputs(old.graph, new.graph, data))
+    _check_channels(old.graph, new.graph, fed)
     every = pairs(old.graph, new.graph)
     runner = choose(engine, device, nets=(old.graph.prototxt, new.graph.prototxt))
     found = compare_sides(old, new, fed, every, runner, tolerance)
@@ -195,6 +197,19 @@ def renamed_inputs(graph: Graph, new_graph: Graph, data: Mapping[str, Any]) -> d
             f"{graph.prototxt.path} {', '.join(data)}; give nets with the same inputs"
         )
     return dict(data)
+
+
+def _check_channels(graph: Graph, new_graph: Graph, fed: Fed) -> None:
+    """NetError where the nets' files give an input different channels, and the user none."""
+    own, said = renamed_inputs(graph, new_graph, nominal(graph)), nominal(new_graph)
+    for blob, array in fed.new.items():
+        old, new = own.get(blob), said.get(blob)
+        if old and new and len(old) == len(new) == 4 and new[1] != old[1] == array.shape[1]:
+            raise NetError(
+                f'{new_graph.prototxt.path}: its input "{blob}" has '
+                f"{number_of(new[1], 'channel')}, but that of {graph.prototxt.path} has {old[1]}; "
+                "verify gives both nets the same input: name two nets that take the same"
+            )
 
 
 def before_softmax(graph: Graph, top: Top) -> Top | None:
