@@ -91,7 +91,7 @@ class Difference(NamedTuple):
         ends = f"{self.low:.3g} to {self.high:.3g}" if isfinite(self.low) else f"{self.largest:.3g}"
         return (
             f"{name}: {self._verdict}; max |difference| {self.absolute:.3g} over {shape} values "
-            f"{'of' if isfinite(self.low) else 'up to'} {ends}, relative {self.relative:.2g} "
+            f"{'from' if isfinite(self.low) else 'up to'} {ends}, relative {self.relative:.2g} "
             f"(tolerance {self.tolerance:g})"
         )
 
