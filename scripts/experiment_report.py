@@ -45,7 +45,7 @@ means that biases learn at 20 times the rate of the weights. Most of Caffe's mod
 | padding 35, biases x 2 | 1,500 | 75.5 | 88.7 | |
 | the same, with a rate that falls as the root of the remaining steps | 1,500 | 74.0 | 88.5 | 89.9 |
 | biases x 20 | 1,200 | 77.4 | | |
-| biases x 20, padding 35 (59.3 before) | 500 | 62.2 | | |
+| biases x 20, padding 35 (59.3 with slower biases) | 500 | 62.2 | | |
 | pixels times 1/64, rate 5e-4, score layers at 10 times that rate | 1,200 | 69.7 | | |
 | pixels times 1/64, rate 5e-4 | 1,500 | 63 | | |
 | SqueezeNet's own xavier fillers, rate 1e-3 | 1,200 | 62 | | |

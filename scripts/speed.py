@@ -228,7 +228,7 @@ def report(rows: list[Timed], read: float, options: argparse.Namespace) -> str:
             "",
             f"The input is one image of {options.size} x {options.size} pixels, with "
             f"{by_hand.CLASSES} classes and padding 100. The",
-            f"two nets run alternately in one process, {turns} times {each}. The table shows the",
+            f"two nets take turns in one process: {turns} turns of {each}. The table shows the",
             "median in milliseconds; the ratio is the median of the ratios of the turns.",
             "",
             "A training step is forward, backward and update (SGD with momentum and weight decay),",
