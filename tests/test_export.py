@@ -590,9 +590,9 @@ def test_names_and_metadata():
 @pytest.mark.parametrize(
     "text, fact",
     [
-        (one("Python"), "type Python: it has no export"),
-        (one("SPP", "spp_param { pyramid_height: 2 }"), "type SPP: it has no export"),
-        (one("Nonsense"), "type Nonsense: it has no export"),
+        (one("Python"), "type Python: fcnkit cannot export it"),
+        (one("SPP", "spp_param { pyramid_height: 2 }"), "type SPP: fcnkit cannot export it"),
+        (one("Nonsense"), "type Nonsense: fcnkit cannot export it"),
         (
             pool("kernel_size: 2 pool: STOCHASTIC"),
             "type Pooling: STOCHASTIC pooling is for training",
@@ -629,12 +629,12 @@ def test_data_layers_are_refused():
 @pytest.mark.parametrize(
     "blobs, fact",
     [
-        (None, "no weights file has 0 parameter blobs for it, the net 2"),
-        ({"y": [np.ones((4, 6, 3, 3))]}, "has 0 parameter blobs for it, the net 2"),
-        ({"x": [np.ones((4, 6, 3, 3))]}, "has 1 parameter blob for it, the net 2"),
+        (None, "no weights are given, but the net needs 2"),
+        ({"y": [np.ones((4, 6, 3, 3))]}, "has 0 parameter blobs for it, but the net needs 2"),
+        ({"x": [np.ones((4, 6, 3, 3))]}, "has 1 parameter blob for it, but the net needs 2"),
         (
             {"x": [np.ones((4, 6, 3, 2)), np.ones(4)]},
-            r"has the shape \(4, 6, 3, 2\), the net \(4, 6, 3, 3\)",
+            r"has the shape \(4, 6, 3, 2\), but the net needs \(4, 6, 3, 3\)",
         ),
     ],
 )

@@ -175,7 +175,7 @@ def test_what_cannot_be_exported_leaves_no_file(files, tmp_path):
     done = CliRunner().invoke(main, [*files, "-o", "net.onnx"])
     assert (
         done.exit_code == 2
-        and 'net.prototxt:3: layer "p": type Python: it has no export' in done.output
+        and 'net.prototxt:3: layer "p": type Python: fcnkit cannot export it' in done.output
     )
     assert not (tmp_path / "net.onnx").exists()
     wrong = CliRunner().invoke(main, [*files, "-o", "net.pb"])

@@ -223,7 +223,7 @@ def test_refused_solvers(net, options, solver, words):
 
 
 def test_a_folder_without_a_solver(tmp_path):
-    with pytest.raises(FcnkitError, match=r"solver\.prototxt: cannot be read"):
+    with pytest.raises(FcnkitError, match=r"holds no solver\.prototxt; name a folder"):
         recipe(Path(tmp_path))
 
 

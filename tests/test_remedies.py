@@ -111,8 +111,10 @@ def test_options_that_messages_name_are_there():
     assert {word for _, word in found} - ALL - _CAFFE - PROGRAM - SYSTEM == set()
 
 
-# Options of the system's programs, which fcnkit starts: a loader, apt-get and nvidia-smi.
+# Options of the system's programs, which fcnkit starts: a loader, apt-get and nvidia-smi; and of
+# fish's `complete`.
 SYSTEM = {"--library-path", "--download-only", "--query-gpu", "--format"}
+SYSTEM |= {"--no-files", "--command", "--arguments"}
 # Options of the program that trains on PyTorch, which fcnkit itself starts.
 PROGRAM = set(
     re.findall(

@@ -257,11 +257,12 @@ def _blobs(
     wanted = shapes.blobs(layer) or []
     if not wanted:
         return []
-    path = weights.path if weights is not None else "no weights file"
     own = weights.get(layer.name, ()) if weights is not None else ()
     if len(own) != len(wanted):
-        had = number_of(len(own), "parameter blob")
-        fact = f"{path} has {had} for it, but the net needs {len(wanted)}"
+        fact = "no weights are given"
+        if weights is not None:
+            fact = f"{weights.path} has {number_of(len(own), 'parameter blob')} for it"
+        fact += f", but the net needs {len(wanted)}"
         raise _misfit(layer, f"{fact}; give the weights that belong to this net")
     for blob, shape in zip(own, wanted, strict=True):
         if not blob.fits(shape):
