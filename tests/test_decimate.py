@@ -133,7 +133,7 @@ SHARED = "".join(
         (
             START + conv("c", "data", 4, 7),
             5,
-            "5 of 7 taps cannot be spread evenly.*these fit: 4, 3, 2",
+            "5 of 7 weights cannot be spread evenly.*these fit: 4, 3, 2",
         ),
         (START + conv("c", "data", 4, 7), 8, "8 of 7 taps"),
         (START + conv("c", "data", 4, 7), 1, "1 of 7 taps"),
