@@ -198,9 +198,7 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Ch
     found = _channels(net, work, blob)
     names: dict[str, None] = {}
     if found != change.before:
-        fact = (
-            f"the image has {number_of(found, 'channel')}, but the operation needs {change.before}"
-        )
+        fact = f"the image has {number_of(found, 'channel')}, but {change.before} are needed"
         raise refused(net, fact)
     steps: dict[int, Step] = {}
     edits, moves = [], []
