@@ -46,8 +46,7 @@ def _matrix(site: Site, at: int) -> Constant:
     if found is None:
         raise Refusal(f'its matrix "{site.input(at)}" is computed, but Caffe stores it in a file')
     if len(found.shape) != 2 or found.dtype != "float32":
-        what = f"of {len(found.shape)} axes of {found.dtype}"
-        raise Refusal(f"it multiplies by an array {what}, not by a float32 matrix of 2 axes")
+        raise Refusal(f"it multiplies by {found.shape} of {found.dtype}, not by a float32 matrix")
     return found
 
 
