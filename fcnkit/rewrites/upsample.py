@@ -351,7 +351,9 @@ def _work(net: Prototxt, score: str, target: str, group: bool, least: int) -> _W
         raise NetError(f'{net.path}: the shape of "{score}" is not known; give the input a size')
     if len(shape) != 4:
         fact = f'its top "{score}" is {shown(shape)}, and only maps of 4 axes can be upsampled'
-        remedy = "name such a map, or convolutionalize the net first"
+        remedy = "name one, or write a Deconvolution and a Crop by hand"
+        if len(shape) == 2:
+            remedy = "name one, or convolutionalize the net first"
         if len(size) == len(shape) == 3:
             row = shown((*size[:2], 1, size[2]))
             remedy = f"write the signal as an image of one row, {row}, with kernels of kernel_h 1"
