@@ -49,8 +49,8 @@ class Move(NamedTuple):
                 what the links multiply by; it lies along axis 0, or along
                 axis 1 of each group
     fold bias   (links,): the bias, or zero, through the links
-    shift       (shape, axis, values): the bias, or zero, and for each channel along the
-                axis of the layer's weights in that shape its value times their sum
+    shift       (shape, axis, values): the bias, or zero, plus a sum over the channels, which
+                lie along `axis` of the weights in `shape`: value times sum of the weights
     blob        (number,): the source's blob of another number
     given       (values,): these values; (values, type) for a layer of this type
     placed      (places, type): 1 at these places, else 0; for a layer of this type

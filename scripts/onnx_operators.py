@@ -100,7 +100,7 @@ def _tried(case: Any, folder: Path) -> Trial | Outcome:
     if any(not isinstance(each, np.ndarray) for each in [*values.values(), *expected]):
         return outcome._replace(word=REFUSED, why="its values are not a tensor of numbers")
     if not all(each.size for each in (*inputs[:1], *expected)):
-        return outcome._replace(word=REFUSED, why="it computes with tensors without values")
+        return outcome._replace(word=REFUSED, why="it computes with empty tensors")
     whys = []
     # What is tried first is all computed, then what are no real numbers fixed.
     for fixed in ([], _not_real(values), names[1:]):

@@ -80,9 +80,6 @@ def _words(condition: Condition) -> str:
     if condition.subject == TYPE:
         return ""
     name = _code(condition.name) if condition.subject in (FIELD, NET) else condition.name
-    if set(condition.tests) == {"min", "max"}:
-        least, most = condition.tests["min"], condition.tests["max"]
-        return f"{name}: {least} to {most}" if least < most else f"{name}: only {least}"
     return f"{name}: {condition.wanted()}"
 
 

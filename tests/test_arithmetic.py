@@ -128,7 +128,7 @@ def test_groups_spread_out_and_gathered(groups, each, width, block, cut):
 def test_what_is_not_block_diagonal(value, words):
     array = diagonal(noise(4, 3), 2)
     array[3, 0] = value
-    with pytest.raises(WeightsError, match=f"off the blocks of 2 groups .*{words}.* one group"):
+    with pytest.raises(WeightsError, match=f"outside the blocks of 2 groups .*{words}.* one group"):
         arithmetic.gathered(blob(array), 2, (4, 3)).array()
 
 

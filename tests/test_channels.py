@@ -220,10 +220,10 @@ CONV = conv("c", "data", 5, 3)
         (
             data(1, 4, 8, 8) + CONV,
             fk.swap_channels,
-            "the image has 4 channels, and this takes 3",
+            "the image has 4 channels, but 3 are needed",
         ),
         (data(1, 1, 8, 8) + CONV, fk.to_gray, "the image has 1 channel"),
-        (data(1, 3, 8, 8) + CONV, fk.to_colour, "and this takes 1"),
+        (data(1, 3, 8, 8) + CONV, fk.to_colour, "but 1 are needed"),
         (
             data(1, 3, 8, 8) + CONV,
             lambda text: fk.add_channels(text, 3),

@@ -205,7 +205,7 @@ def test_what_cannot_be_is_refused(text, classes, options, words):
 def test_classes_that_a_dense_upsampling_mixes(tmp_path):
     before = net(HEADS["upsampled"].replace(BY_CLASS, ""))
     new = transplant(fk.reclass(before, "s", [0, 1]), weights(before, tmp_path / "old.caffemodel"))
-    with pytest.raises(WeightsError, match='layer "d".*off the blocks of 5 groups'):
+    with pytest.raises(WeightsError, match='layer "d".*outside the blocks of 5 groups'):
         new.save(tmp_path / "new.caffemodel")
     assert not (tmp_path / "new.caffemodel").exists()
 

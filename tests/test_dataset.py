@@ -427,9 +427,9 @@ def test_a_list_with_names_that_are_not_there(tmp_path):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--split", "0.1", "--val-list", "x"], "choose what to validate with"),
-        (["--val-images", "x"], "choose what to validate with"),
-        ([], "choose what to validate with"),
+        (["--split", "0.1", "--val-list", "x"], "choose one way to validate"),
+        (["--val-images", "x"], "choose one way to validate"),
+        ([], "choose one way to validate"),
         (["--split", "1.5"], "range"),
         (["--split", "0.1", "--resize", "3"], "write width x height"),
         (["--split", "0.1", "--map", "1=x"], "write it as 7=0"),

@@ -313,7 +313,7 @@ def test_dead_channels_are_noted_and_hidden_units_may_change_places(dead):
     )
     (row,) = verify(net, weights, net, permuted(weights), engine="torch")
     assert proven([row]) and row.relative < 1e-5
-    noted = f"not tested by this input, inside: {dead} of 8 channels of a"
+    noted = f"not tested by this input: within the net {dead} of 8 channels of a"
     assert (noted in str(row)) == (dead > 0)
     assert not proven(verify(net, weights, net, A(permuted(weights)), engine="torch"))
 

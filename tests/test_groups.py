@@ -119,7 +119,7 @@ def test_weights_that_are_not_zero_across_groups(tmp_path):
     before = net(DENSE)
     new = transplant(fk.regroup(before, "c", 2), weights(before, tmp_path / "old.caffemodel"))
     with pytest.raises(
-        WeightsError, match='layer "c", blob 0.* off the blocks of 2 groups there are'
+        WeightsError, match='layer "c", blob 0.* outside the blocks of 2 groups must be zero'
     ):
         new.save(tmp_path / "new.caffemodel")
     assert not (tmp_path / "new.caffemodel").exists()

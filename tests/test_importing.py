@@ -220,7 +220,7 @@ def test_folded_layers_have_the_zoos_names_before(tmp_path):
         ('y = Pad<mode="edge">(x, p)', {"p": [0, 0, 1, 1, 0, 0, -1, 1]}, ["edge", "cuts"]),
         ("r = RandomNormal<shape=[1,3,12,12]>() y = Add(x, r)", {}, ["RandomNormal", "random"]),
         ("a = Dropout(x, q, t) y = Relu(a)", {"q": 0.5, "t": True}, ["training_mode"]),
-        ("a = Cast<to=6>(x) y = Relu(a)", {}, ["int32 of float32"]),
+        ("a = Cast<to=6>(x) y = Relu(a)", {}, ["float32 to int32"]),
         ("a = ArgMax<axis=1>(x) y = Add(a, a)", {}, ["int64", "floating point"]),
         ("y = MatMul(x, x)", {}, ["two computed matrices"]),
         ("y = Transpose<perm=[0,2,3,1]>(x) z = Sin(y)", {}, ["Sin"]),

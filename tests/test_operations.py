@@ -68,7 +68,7 @@ DONE = {
     "colour": (UP, "0.114, 0.587, 0.299"),
     "colour=rgb": (UP, "0.299, 0.587, 0.114"),
     "colour=mean": (UP, "0.333333, 0.333333, 0.333333"),
-    "channels=4": (NET, "3 channels to 4, the weights of the new ones zero"),
+    "channels=4": (NET, "3 channels to 4; new weights are zero"),
     "channels=5:mean": (NET, "the mean of the old"),
     "dense": (NET, "2 groups -> dense"),
     "dense=upscore": (UP, "3 groups -> dense"),
@@ -85,14 +85,14 @@ DONE = {
     "fork=deeplab": (NET, "nothing to do"),
     "fork=ssd": (FORKS, "ReLU"),
     "fit=ncnn": (FLOORED, "its parser stops"),
-    "uncrop": (CUT, "the new taps are zero"),
-    "uncrop=cut": (CUT, "the new taps are zero"),
+    "uncrop": (CUT, "what the kernel gains is zero"),
+    "uncrop=cut": (CUT, "what the kernel gains is zero"),
     "pad=score:2": (UP, "pad 2"),
     "resize=data:2,1,11,9": (UP, "data 2 x 1 x 11 x 9"),
     "batch=3": (NET, "batch of 3"),
     "bake=104,117,123:0.017": (NET, "subtracts 104,117,123, then multiplies by 0.017"),
     "bake=20": (UP, "subtracts 20, then"),
-    "input=legacy": (NET, "fields of the net"),
+    "input=legacy": (NET, "Input -> input fields"),
     "input=layer": (OLD, "Input"),
     "upsample=score:data": (WIDE, "begins at pixel"),
     "upsample=score:4": (WIDE, "begins at pixel"),
@@ -218,7 +218,7 @@ def test_an_input_that_an_operation_takes_away(folder):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("decimate=fc3:4", 'layer "fc3": 4 of 5 taps cannot be spread evenly'),
+        ("decimate=fc3:4", 'layer "fc3": 4 of 5 weights cannot be spread evenly'),
         ("group=conv1:3", "do not divide"),
         ("gray=nope", 'no blob "nope"'),
         ("classes=fc4:10", "10 classes, 0 to 9, and no 10"),
@@ -302,7 +302,7 @@ def test_weights_that_refuse_late_leave_nothing(folder):
     result = run(
         "surgery", folder / "c.prototxt", folder / "c.caffemodel", "--do", "group=c:2", *outs
     )
-    assert result.exit_code == 2 and "off the blocks of 2 groups" in result.stderr
+    assert result.exit_code == 2 and "outside the blocks of 2 groups" in result.stderr
     assert listing(folder) == before
 
 

@@ -182,9 +182,7 @@ def test_activations_are_those_of_the_engine(browser, small, image):
         for number in (values.min(), values.max(), values.mean(), values.std()):
             digits = f"{float(number) + 0:.3g}"
             assert any(f"{float(word):.3g}" == digits for word in _numbers(sheet)), (blob, digits)
-    assert "as relu_c, the last that works on it in place, leaves it" in " ".join(
-        page.texts(".sheet")
-    )
+    assert "after relu_c, the last layer that changes it in place" in " ".join(page.texts(".sheet"))
 
 
 def _numbers(text: str) -> list[str]:

@@ -64,12 +64,7 @@ def test_data_layers_of_every_phase_have_the_batch_and_the_crop():
 @pytest.mark.parametrize(
     ("text", "blob", "shape", "reason"),
     [
-        (
-            data(1, 3, 16, 16) + fc("fc", "data", 5),
-            "data",
-            (1, 3, 20, 20),
-            "put --do conv before --do resize",
-        ),
+        (data(1, 3, 16, 16) + fc("fc", "data", 5), "data", (1, 3, 20, 20), "put --do conv before"),
         (data(1, 3, 16, 16) + LAYERS, "data", (1, 4, 16, 16), "its weights are 4 x 3 x 3 x 3"),
         (data(1, 3, 16, 16) + LAYERS, "data", (3, 16, 16), "4 sizes here, and 3 are given"),
         (data(1, 3, 16, 16) + LAYERS, "c", (1, 4, 5, 5), "it computes"),

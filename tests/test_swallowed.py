@@ -55,7 +55,7 @@ TABLE = [
     ((0, 200), ("--classes", 2, "--unknown", "ignore"), "200", "give --map 0=0,200=1"),
     ((0, 128, 255, 255), ("--classes", 2, "--unknown", "ignore"), "255 and 128", "0=0,255=1"),
     ((0, 255), ("--classes", 3), "255", "give --map 0=0,255=1"),
-    ((0, 255), ("--classes", 21), "255", "give a --map of all values that has 255=1"),
+    ((0, 255), ("--classes", 21), "255", "give a --map of all values, with 255=1 among them"),
 ]
 
 

@@ -150,7 +150,7 @@ def test_a_class_that_is_not_there_has_weight_1(tmp_path):
     assert found.matrices[0].weights == pytest.approx((13 / 18, 1, 13 / 8))
     assert list(described(found)) == [
         'layer "loss": class weights road=0.7222, sign=1, sky=1.625',
-        'layer "loss": not in the training labels: sign',
+        'layer "loss": classes not in the training labels: sign',
     ]
 
 

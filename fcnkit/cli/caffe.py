@@ -22,7 +22,7 @@ def caffe() -> None:
     It is BVLC Caffe 1.0 for the CPU with pycaffe, from Debian 11's packages, in a
     folder of its own: no root is needed, and the system's packages stay as they are.
     DIR is $FCNKIT_CAFFE by default, or fcnkit/caffe in $XDG_CACHE_HOME or ~/.cache.
-    A Caffe in another DIR is used while FCNKIT_CAFFE names it.  A Python that has a
+    To use a Caffe in another DIR, set FCNKIT_CAFFE to that DIR.  A Python that has a
     pycaffe of its own needs none of this.
 
     \b

@@ -8,10 +8,10 @@ Columns = Mapping[str, Sequence[tuple[str, str]]]
 
 _PLAN = {
     "Columns of the plan": (
-        ("1", "the layer's line in the old file; + if it has none there, as a new layer or a "
+        ("1", "the layer's line in the old file; + if it has none there: a new layer, or a "
          "change of the whole net; empty for several layers"),
-        ("2", "the layer; or how many, if eight or more change in the same way: \"...\" "
-         "then stands for names that differ"),
+        ("2", "the layer; or the number of layers, if eight or more change in the same way; "
+         "\"...\" then stands for their different names"),
         ("3", "what happens to it, and below that the reason; keep: it stays as it is; skip: "
          "what was asked for cannot be done"),
     )
@@ -46,7 +46,7 @@ _VERIFIED = (
     ("layer", "its name; OLD -> NEW if the nets name it differently"),
     ("values", "the shape of what is compared"),
     ("|difference|", "the largest difference between two values"),
-    ("relative", "that, relative to how widely the old net's values vary"),
+    ("relative", "that difference, divided by how widely the old net's values vary"),
     ("last", "DIFFERENT, or another number of values; empty if equal"),
 )
 _SIDE_BY_SIDE = (

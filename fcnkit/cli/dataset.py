@@ -239,7 +239,7 @@ def _splits(images, labels, options) -> dict:
     ways = [options["share"] is not None, any(own) or bool(options["val_list"])]
     if ways.count(True) != 1 or any(own) and not all(own):
         raise click.UsageError(
-            "choose what to validate with: --split 0.1 (0 for nothing), --val-list FILE, or "
+            "choose one way to validate: --split 0.1 (0 for nothing), --val-list FILE, or "
             "--val-images DIR and --val-labels DIR"
         )
     tails = Tails(options["image_tail"], options["label_tail"])

@@ -41,7 +41,8 @@ OTHERS = [name for name in names() if name != "onnx"]
     "--verify",
     "verified",
     is_flag=True,
-    help="Run it beside Caffe, or OpenCV, at several sizes; exit with 1 if not equal.",
+    help="Run ONNX Runtime beside Caffe, or OpenCV, at several sizes, and compare; exit with 1 "
+    "if not equal.",
 )
 @click.option("--engine", type=click.Choice(OTHERS), help="What --verify compares with.")
 @click.option(

@@ -129,7 +129,7 @@ from fcnkit.shape import Shape
     "--bias-rate",
     type=Number(0),
     metavar="R",
-    help="lr_mult of biases if NET gives none: 2; try 20 for adam with --refill.",
+    help="lr_mult of biases to which NET gives none; 2 by default; with adam and --refill, try 20.",
 )
 @click.option(
     "--ignore",
@@ -148,7 +148,8 @@ from fcnkit.shape import Shape
 @click.option(
     "--data",
     metavar="DIR",
-    help="Folder of the LMDBs that train_val reads; by default the folder of the FCN.",
+    help="Folder of the LMDBs that train_val reads, as seen from the FCN's folder, which is "
+    "the default.",
 )
 @click.option(
     "--mean",

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     type=click.Choice([*CAFFES]),
     default=MASTER,
     show_default=True,
-    help="1.0: without round_mode and Clip, which BVLC added later; ssd: with Permute and "
-    "Normalize; deeplab: with Interp.",
+    help="The Caffe that runs the net. 1.0: without round_mode and Clip, which BVLC added "
+    "later; ssd: with Permute and Normalize; deeplab: with Interp.",
 )
 @click.option(
     "--names",

@@ -97,7 +97,7 @@ _AHEAD = 2
     "--overlay/--no-overlay",
     default=True,
     show_default=True,
-    help="Draw the colours over the image, heat, and a legend.",
+    help="Write the overlays, the heat maps and the legend.",
 )
 @click.option("--confidence", is_flag=True, help="Draw how probable each pixel's class is.")
 @click.option(
@@ -105,7 +105,7 @@ _AHEAD = 2
     type=click.IntRange(1),
     default=5,
     show_default=True,
-    help="For coarse scores: how many classes to give of each window and of heat maps.",
+    help="For coarse scores: how many classes to list for each window, and to draw heat maps of.",
 )
 @click.option(
     "--heat",
@@ -142,8 +142,8 @@ def infer(
     NAME.confidence.png. legend.png explains the colours. `fcnkit score` reads DIR as
     predictions and ignores the other pictures.
 
-    Of a dataset made by `fcnkit dataset create`, only the images that are kept from training
-    are run, so that `score DIR DATASET` tells what was learned.
+    Of a dataset made by `fcnkit dataset create`, only the validation images are run, so that `score
+    DIR DATASET` tells what was learned.
 
     Images are prepared as NET.preprocessing.json says, which `fcnkit fcn` writes beside
     deploy.prototxt: mean, scale, order of channels and names of classes. Options override it.

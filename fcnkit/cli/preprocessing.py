@@ -157,7 +157,8 @@ def for_images(
     else:
         near, trained = neighbour(net)
         if not {"--mean", "--mean-file"} & {*given}:
-            note(f"no mean is subtracted from the images: {unknown_mean(net, weights)}")
+            unknown = unknown_mean(net, weights, mean_file=True)
+            note(f"no mean is subtracted from the images: {unknown}")
         if trained and trained.scale != 1 and "--scale" not in given:
             by = f"{trained.scale:.7g}"
             fact = (
@@ -183,8 +184,11 @@ def neighbour(net: "Prototxt") -> tuple[Path, Preprocessing | None]:
     return next(((each, made) for each, made in found if made), (folder, None))
 
 
-def unknown_mean(net: "Prototxt", weights: str) -> str:
-    """What can be said of the mean of a net that has no file beside it."""
+def unknown_mean(net: "Prototxt", weights: str, *, mean_file: bool = False) -> str:
+    """What can be said of the mean of a net that has no file beside it.
+
+    `mean_file` says whether the command has the option --mean-file.
+    """
     near, trained = neighbour(net)
     if trained and trained.mean:
         remedy = f"--mean {shown(trained.mean)}"
@@ -193,9 +197,9 @@ def unknown_mean(net: "Prototxt", weights: str) -> str:
             f"trained this net, give {remedy}"
         )
     if trained and trained.mean is None:
+        remedy = "it with --mean-file, or its colour" if mean_file else "its mean colour"
         return (
-            f"{near}, which has the same layers, subtracts a mean file; give it with "
-            "--mean-file, or its colour with --mean"
+            f"{near}, which has the same layers, subtracts a mean file; give {remedy} with --mean"
         )
     from fcnkit.inference.trunks import trained_like
     from fcnkit.weights import store

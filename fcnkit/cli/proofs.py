@@ -30,7 +30,9 @@ class Before(NamedTuple):
 def check_verify(verified: bool, engine: str | None, weights: str | None) -> Before | None:
     """What --verify compares with: it needs weights, and an engine; --engine goes with it."""
     if verified and not weights:
-        raise click.UsageError("--verify runs the nets and needs their weights: name the file")
+        raise click.UsageError(
+            "--verify runs the nets and needs their weights: name the weights file"
+        )
     if engine and not verified:
         raise click.UsageError("give --verify with --engine")
     if not verified or not weights:

@@ -160,7 +160,7 @@ def train(
     DIR is what `fcnkit fcn -o DIR` writes. Its folder `run` gets the solver and net as run,
     caffe.log, train.jsonl (losses and scores), curve.png, index.html, a page that shows the
     progress, and the snapshots. Several DIRs are stages: each starts from the last caffemodel of
-    the one before, by the names of layers.
+    the one before, matched by the names of layers.
 
     With --loss-weights the loss of each pixel is multiplied by the weight of its class:
     SoftmaxWithLoss becomes an InfogainLoss with the matrix infogain.binaryproto in the run's
@@ -168,13 +168,13 @@ def train(
     weights that `fcnkit dataset inspect` prints, and 1 for a class that does not occur. A FILE has
     one weight per line, or a class's name and its weight. To resume, give the same weights.
 
-    PyTorch computes what Caffe would, and needs no Caffe; a run may be started with one and
-    resumed with the other. Without --engine, Caffe trains if it is installed (for --gpu, with GPU
-    support) and no option is for PyTorch only; the output says which of the two trains. A
-    Caffe without GPU support trains on the CPU, and so does PyTorch without a GPU. With several
-    GPUs, or --processes, each process takes its share of the images, and a step is as with an
-    iter_size so many times larger. --precision tf32 and bf16 are faster and less exact than Caffe,
-    on GPUs that have them.
+    PyTorch computes what Caffe would, and needs no Caffe; a run may be started with one and resumed
+    with the other. Without --engine, Caffe trains if it is installed (for --gpu, with GPU support)
+    and no option is for PyTorch only; the output says which of the two trains. A Caffe without GPU
+    support trains on the CPU, and so does PyTorch without a GPU. With several GPUs, or --processes,
+    each process takes its share of the images, and a step equals one with an iter_size multiplied
+    by the number of processes. --precision tf32 and bf16 are faster and less exact than Caffe, on
+    GPUs that have them.
 
     Ctrl-C saves a snapshot and stops, a second one stops at once. A resumed run continues from the
     newest complete snapshot, and reads the database from its start. Exit status: 0 done, 2 bad

@@ -123,9 +123,9 @@ def verify(
     """Run both nets on the same input and compare their outputs.
 
     The exit status is 0 if they are equal and their values prove it. It is 1 if they differ, or if
-    a difference could not be seen: because values saturate, are the same for every input, or do
-    not reach an output. Instead of such an output verify compares the blobs that it is computed
-    from, as far back as necessary; if none of them helps, it says why.
+    a difference could not be seen: because values saturate, are the same for every input, or do not
+    reach an output. Instead of such an output, verify compares the blobs from which the output is
+    computed, as far back as necessary; if none of them helps, verify says why.
 
     The result names the engine and its version, the input, and the SHA-256 of the files.
 

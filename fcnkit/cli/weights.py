@@ -102,10 +102,10 @@ def surgery(
     layers that are matched stand in another order. Without -o it only checks. The exit status is
     2 if the weights do not fit.
 
-    With --do, net and weights change together, by one operation after the other. The command
-    prints the plan, with the reason for each step; --net-out writes the net and -o the weights.
-    --verify runs both nets and compares them. It gives the old net the image that the plan says
-    corresponds to the new one's, so that nets with swapped channels or selected classes can be
+    With --do, net and weights change together, by one operation after the other. The command prints
+    the plan, with the reason for each step; --net-out writes the net and -o the weights. --verify
+    runs both nets and compares them. If the plan changes the input, such as the order of channels,
+    the old net gets the same image in its own form. If it selects classes, only their scores are
     compared.
 
     \b

@@ -55,7 +55,7 @@ class Absent(NamedTuple):
         value, new = (self.values or (255,))[0], self.numbers[0]
         others = [number for number in range(len(self.names)) if number not in self.numbers]
         if len(self.names) > _FEW:
-            return f"a --map of all values that has {value}={new}"
+            return f"a --map of all values, with {value}={new} among them"
         pairs = [*((number, number) for number in others), (value, new)]
         return f"--map {','.join(f'{old}={now}' for old, now in sorted(pairs))}"
 

@@ -73,7 +73,10 @@ def find(
     problems = twice + twice_too + lacking
     if problems:
         count = f"{number_of(len(problems), 'file')} without exactly one partner"
-        raise DatasetError(f"{count}; an image and its label must have the same name:", problems)
+        remedy = "an image and its label must have the same name"
+        if not labelled_only and pictures.keys() > targets.keys() and names is None:
+            remedy += ", and --labelled-only leaves out images without a label"
+        raise DatasetError(f"{count}; {remedy}:", problems)
     if not wanted:
         suffixes = ", ".join((*SUFFIXES, *more))
         raise DatasetError(f"{images}: holds no images; name a folder of {suffixes} files")

@@ -206,7 +206,7 @@ class Summary:
                 name for name, count in zip(self.names, each.pixels, strict=True) if not count
             ]
             if absent:
-                yield f"  not there: {', '.join(absent)}"
+                yield f"  classes without a pixel: {', '.join(absent)}"
         first = self.splits[0]
         four = "A" * (len(first.mean) > 3)
         plain = self.order in (GRAY, STORED)
@@ -214,7 +214,7 @@ class Summary:
         yield f"mean {channels}: {','.join(f'{value:.3f}' for value in first.mean)}"
         if self.mean_file:
             yield f"mean image: {self.mean_file}"
-        yield f"weight: for --loss-weights median-frequency, counted in {first.name}"
+        yield f"weight: what --loss-weights median uses, counted in {first.name}"
         yield f"expected loss of an untrained net: {self.first_loss:.4f}"
         yield from (f"left out: {each}" for each in self.skipped)
 

@@ -96,7 +96,7 @@ def remove(folder: Path) -> bool:
         return False
     if not whole(folder):
         fact = "holds no Caffe that fcnkit has installed"
-        raise OutputError(f"{folder}: {fact}; remove it by hand")
+        raise OutputError(f"{folder}: {fact}; name the folder of `fcnkit caffe install`")
     # First it is no longer whole: what an interruption leaves is not taken for a Caffe.
     try:
         os.unlink(folder / MARKER)

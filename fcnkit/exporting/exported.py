@@ -124,8 +124,8 @@ class Exported:
             source.check()
 
     def pointing(self) -> tuple[bytes, str]:
-        """The model, but instead of the values in the file that holds most weights it has their
-        places there. Also returns the folder of that file; "" if the model holds all values.
+        """The model without the values of one file, that with the most weights: their places in
+        the file stand instead. Also returns the file's folder; "" if the model holds all values.
 
         Raises WeightsError if the file has changed.
         """

@@ -105,7 +105,7 @@ def by_constant(
     first, last = wide[0], wide[-1]
     inner = [site.dims(site.out)[places[axis]] for axis in range(first, last + 1)]
     if first == 0:
-        raise Refusal("the constant has values for each image of the batch")
+        raise Refusal("its constant differs from image to image of the batch")
     if None in inner:
         raise Refusal("the constant lies along an axis of free size; fix the size with --input")
     sizes = tuple(size for size in inner if size is not None)

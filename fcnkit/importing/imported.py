@@ -167,4 +167,4 @@ class Imported:
 
 def _arranged(tensor: Tensor) -> str:
     order = next((move.axes for move in tensor.moves if move.axes), ())
-    return f", in the net with the axes {', '.join(map(str, order))} of it" if order else ""
+    return f", with its axes in the order {', '.join(map(str, order))}" if order else ""

@@ -46,7 +46,7 @@ def _matrix(site: Site, at: int) -> Constant:
     if found is None:
         raise Refusal(f'its matrix "{site.input(at)}" is computed, but Caffe stores it in a file')
     if len(found.shape) != 2 or found.dtype != "float32":
-        raise Refusal(f"its matrix is {found.shape} of {found.dtype}, not a float32 matrix")
+        raise Refusal(f"it multiplies by {found.shape} of {found.dtype}, not by a float32 matrix")
     return found
 
 
@@ -129,7 +129,7 @@ def _arranged(weights: Constant, rows: bool, alpha: float, order: Any) -> Any:
 
 def _summand(bias: Constant, outputs: int, beta: float) -> Any:
     if prod(bias.shape) not in (1, outputs):
-        raise Refusal(f"its summand is {bias.shape}, but Caffe has one number for each output")
+        raise Refusal(f"it adds {bias.shape} numbers, but Caffe adds only one to each output")
     if beta == 1 and bias.shape == (outputs,):
         return stored(bias)
 

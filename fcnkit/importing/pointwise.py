@@ -219,7 +219,7 @@ def cast(site: Site) -> Held:
     types = site.trials[0].types
     old, new = types[site.input(0)], types[site.out]
     if new not in ("float32", "float64") and not (old == new or (old, new) in _WIDER):
-        raise Refusal(f"it makes {new} of {old}, which no layer does")
+        raise Refusal(f"it casts {old} to {new}, which no layer does")
     return site.x()
 
 

@@ -185,7 +185,7 @@ def _without_rounding(
 def _padded_before(site: Site, x: Held, one: Window, how: str, part: str) -> Held:
     """Zeros around the input by a Convolution, where they are as good as the model's padding."""
     if how == "MAX" and not _not_negative(site, x):
-        raise Refusal("its pads differ at the two ends; zeros can replace them only after a ReLU")
+        raise Refusal("its two ends have different pads, which zeros can replace only after a ReLU")
     site.say(
         "zeros around its input", "its pads differ at the two ends, and Caffe has one for both"
     )

@@ -37,7 +37,7 @@ def why_not(site: Site, number: int, node: Any) -> str:
     for word, names in (("makes", [node.output[0]]), ("reads", node.input)):
         computed = [name for name in names if name not in site.trials[0].known]
         if any(0 in trial.shapes.get(name, ()) for trial in site.trials for name in computed):
-            return f"it {word} a tensor without values"
+            return f"it {word} an empty tensor, one with an axis of length 0"
     types = site.trials[0].types
     kinds = {types.get(name, "") for name in (node.output[0], *node.input) if name in site.held}
     kinds.add(types.get(node.output[0], "float32"))
@@ -53,7 +53,7 @@ def why_not(site: Site, number: int, node: Any) -> str:
 _REASONS = {
     "Loop": "it is a loop, which Caffe's nets do not have",
     "If": "it chooses nodes at run time, but Caffe's nets are fixed",
-    "LSTM": "Caffe's LSTM works differently, on a sequence with markers",
+    "LSTM": "Caffe's LSTM needs a second bottom, which marks where sequences start",
     "QuantizeLinear": "the model is quantised; import the float model that it was made from",
     "DequantizeLinear": "the model is quantised; import the float model that it was made from",
     "TopK": "the places that it selects depend on the values",

@@ -187,7 +187,8 @@ def _matrix(site: Site, size: int, made: int, mode: str, how: str, old: bool, ax
     scale = _scales(site)[axis - 2] or made / size
     if how == "align_corners" and scale * size != made:
         # ONNX takes the exact size for the last point, its runtime the size rounded down.
-        raise Refusal(f"it aligns the corners of {size} points and {scale:g} times as many")
+        fact = f"{scale:g} times {size} points is not a whole number"
+        raise Refusal(f"it aligns corners, and {fact}")
     weights = np.zeros((made, size), np.float32)
     for at in range(made):
         place = _place(how, at, size, made, scale)

@@ -104,7 +104,8 @@ TEXT_KINDS = {
     "fork-field": Kind(NOTE, "a field that a fork of Caffe has and BVLC Caffe does not"),
     "wrong-value": Kind(ERROR, "a value of the wrong type, or a misspelt one"),
     "fork-value": Kind(
-        NOTE, "a word that BVLC Caffe does not know, and no misspelling of one that it knows"
+        NOTE,
+        "a word that BVLC Caffe does not know, and that is not a misspelling of one that it knows",
     ),
     "unknown-word": Kind(
         ERROR,

@@ -92,6 +92,8 @@ def _what(one: Broken) -> str:
         return f"layer type {one.value}"
     of_type = f" in {one.layers[0].type}" if one.layers else ""
     wanted = condition.wanted().removeprefix("only ")
+    if condition.name == "readers":
+        return f"{one.layers[0].type} layers read by {one.value} (supported: {wanted})"
     return f"{condition.name} {one.value}{of_type} (supported: {wanted})"
 
 

@@ -97,6 +97,8 @@ def path(name: str) -> Path:
     if found is None or not os.path.exists(found.file):
         names = [model.name for model in index.known()]
         near = get_close_matches(name, names) if name not in names else []
+        if name not in names:
+            remedy += " if your own index has it (fcnkit's own does not)"
         remedy += f"; or did you mean {' or '.join(near)}?" if near else ""
         raise ModelError(f"model:{printable(name)}: is not in {where}; {remedy}")
     size = found.file.stat().st_size

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fcnkit import templates
 from fcnkit.errors import ModelError, printable
 from fcnkit.foreign import json_of, reason
 from fcnkit.models.address import check_address
@@ -152,6 +153,8 @@ def one(models: Iterable[Model], name: str) -> Model:
     for model in every:
         if model.name == name:
             return model
+    if name in templates.TRAINED:
+        raise ModelError(f"{name}: it comes with fcnkit and is not published; use model:{name}")
     there = ", ".join(model.name for model in every) or "none"
     raise ModelError(f"{printable(name)}: no such model; there are {there}")
 

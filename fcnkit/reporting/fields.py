@@ -54,7 +54,7 @@ def section(of: Subject, album: Album) -> Section | None:
         "image": album.photo(images[0].pixels, f"The image {images[0].said}") if images else None,
         "wide": _svg(wide),
     }
-    summary = "The red frame is what the marked cell sees; the dots are the middles of the cells."
+    summary = "The red frame is what the marked cell sees; the dots are the centres of the cells."
     return Section("fields", "Receptive fields", values, summary)
 
 

@@ -1,7 +1,7 @@
 """A net run on an image: what it was given, what it computes, and by what."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from fcnkit.formats.prototxt import Prototxt
 from fcnkit.inference.preparation import Preparation
 from fcnkit.libraries import load
 from fcnkit.nets.graph import build
-from fcnkit.preprocessing import Preprocessing
+from fcnkit.preprocessing import Preprocessing, order_for
 from fcnkit.reporting.subject import Subject
 from fcnkit.rewrites import wanted
 
@@ -94,7 +94,9 @@ def _read(
     (own_width, own_height), pixels = scaled(MODES[channels])
     array = np.repeat(prepare(pixels)[None], size[0], 0)
     shown = pixels if channels == 3 else scaled("RGB")[1]
-    return Image(path, blob, shown, array, (own_height, own_width), f"images become {known}")
+    order = order_for(known.order if known.origins else None, channels)
+    made = replace(known, order=order)
+    return Image(path, blob, shown, array, (own_height, own_width), f"images become {made}")
 
 
 def computed(

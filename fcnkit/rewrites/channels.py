@@ -112,7 +112,7 @@ def to_colour(
     The weights of the new channels are the old ones times `luma`, so the outputs are those of
     the image's brightness. If `luma` sums to 1, a colour image with three equal channels gives
     the outputs of the gray image. If the image first goes through a pooling or another
-    nonlinear layer, only the latter holds.
+    nonlinear layer, only this last statement holds.
 
     - `net`: a Prototxt or its path.
     - `luma`: the shares of blue, green and red in the brightness.
@@ -178,7 +178,7 @@ def add_channels(
     new, exact, row = _STARTS[start]
     same = tuple(((index, 1),) for index in range(old))
     rows = (*same, *(row(old),) * (channels - old))
-    what = f"{number_of(old, 'channel')} to {channels}, the weights of the new ones {new}"
+    what = f"{number_of(old, 'channel')} to {channels}; new weights are {new}"
     change = Change(old, rows, what, exact, lambda means: (*means, *[0.0] * (channels - old)))
     return _changed(net, blob, inputs, change)
 
@@ -186,7 +186,7 @@ def add_channels(
 _STARTS = {
     "zero": ("zero", "whatever the new channels hold", lambda old: ()),
     "mean": (
-        "the mean of the old",
+        "the mean of the old ones",
         "where the new channels are zero",
         lambda old: tuple((index, 1 / old) for index in range(old)),
     ),
@@ -198,7 +198,7 @@ def _changed(net: Prototxt, blob: str | None, inputs: Mapping | None, change: Ch
     found = _channels(net, work, blob)
     names: dict[str, None] = {}
     if found != change.before:
-        fact = f"the image has {number_of(found, 'channel')}, and this takes {change.before}"
+        fact = f"the image has {number_of(found, 'channel')}, but {change.before} are needed"
         raise refused(net, fact)
     steps: dict[int, Step] = {}
     edits, moves = [], []

@@ -193,7 +193,7 @@ def _check(
             fact = f"it has {number_of(count, 'class')}, 0 to {count - 1}, and no {index}"
             raise refused(net, f'layer "{layer}": {fact}')
     if filler != ZERO and filler not in FILLERS:
-        fact = f'new classes cannot start as filler "{filler}": Caffe has no such filler'
+        fact = f'new classes cannot start with filler "{filler}": Caffe has no such filler'
         remedy = f"give zero (in --do: new) or one of {', '.join(FILLERS)}"
         raise refused(net, f'layer "{layer}": {fact}; {remedy}')
 

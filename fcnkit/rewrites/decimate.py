@@ -79,7 +79,7 @@ def _kernels(work: States, layer: Layer, kernel: int | Sequence[int]) -> tuple[S
     new = (kernel,) * len(old) if isinstance(kernel, int) else tuple(kernel)
     if len(old) != len(new) or not old:
         fact = f"its kernel has {number_of(len(old), 'axis', 'axes')} and the new one {len(new)}"
-        raise layer.error(f"{fact}; give a number of taps for each, or one for all")
+        raise layer.error(f"{fact}; give a kernel size for each, or one for all")
     return old, new
 
 
@@ -90,7 +90,7 @@ def _steps(layer: Layer, old: Shape, new: Shape) -> Shape:
             fits = [k for k in range(size - 1, 1, -1) if (size - 1) % (k - 1) == 0]
             remedy = f"these fit: {', '.join(map(str, fits))}" if fits else "none does"
             raise layer.error(
-                f"{fewer} of {size} taps cannot be spread evenly from first to last; {remedy}"
+                f"{fewer} of {size} weights cannot be spread evenly from first to last; {remedy}"
             )
     return tuple((k - 1) // (n - 1) if k != n else 1 for k, n in zip(old, new, strict=True))
 
@@ -155,7 +155,7 @@ OPERATIONS = (
     Operation(
         "decimate",
         "decimate=LAYER:K[xK...]",
-        "keep fewer kernel taps, with dilation",
+        "keep fewer weights of a kernel, dilated",
         decimate,
         _arguments,
         keeps_values=False,

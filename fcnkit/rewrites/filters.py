@@ -87,8 +87,8 @@ def fewer_filters(
     Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
 
     Raises NetError if the layer has no more than `filters` filters, if it learns nothing or
-    shares its weights, or if a layer that reads the channels cannot be adapted: scores, sums
-    with other channels, groups that would be uneven.
+    shares its weights, or if the channels cannot be removed, because they are scores, are
+    summed with other channels, or would leave uneven groups.
     """
     net = given_net(net)
     expected.whole("filters", filters)

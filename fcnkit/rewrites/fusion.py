@@ -274,9 +274,7 @@ class _Late:
         many, first = len(self.images), self.trunk[0]
         names = ", ".join(self.images)
         source = self.graph.producer(self.image)
-        what = (
-            f"{self.image.blob} has the channels of {number_of(many, 'image')}, parted by a Slice"
-        )
+        what = f"{self.image.blob} has the channels of {number_of(many, 'image')}, split by a Slice"
         yield Step("change", source.name, source.line, what, f"late fusion of {names}")
         each = ", ".join(f"...{image}" for image in self.images)
         what = f"the trunk's {number_of(len(self.trunk), 'layer')} once for each image: {each}"

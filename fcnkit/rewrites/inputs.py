@@ -22,7 +22,7 @@ def input_as(net: NetOrPath, how: str, *, inputs: Mapping[str, Shape] | None = N
     `input_dim` ("legacy").
 
     >>> print(fk.input_as("deploy.prototxt", "legacy").steps[0].what)
-    fields of the net
+    Input -> input fields
 
     Caffe reads both forms in the same way, but some tools read only one of them. An input that
     does not have four axes is written with `input_shape` instead of `input_dim`. For "layer", a net
@@ -58,7 +58,13 @@ def input_as(net: NetOrPath, how: str, *, inputs: Mapping[str, Shape] | None = N
     edits = [removed(layer.field, "input fields") for layer in layers]
     edits.append(statements_before(net, first, _fields(net, layers), "input fields"))
     steps = [
-        Step("change", layer.name, layer.line, "fields of the net", "in place of an Input layer")
+        Step(
+            "change",
+            layer.name,
+            layer.line,
+            "Input -> input fields",
+            "fields of the net give its input, instead of a layer",
+        )
         for layer in layers
     ]
     return Plan(net, net.edit(edits), tuple(steps))

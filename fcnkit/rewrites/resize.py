@@ -56,7 +56,7 @@ def resize(
             continue
         top = next(top for top in layer.tops if top.blob == blob)
         edits += _sized(net, layer, top, shape)
-        step = Step("change", layer.name, layer.line, f"{blob} {show(shape)}", "as is asked for")
+        step = Step("change", layer.name, layer.line, f"{blob} {show(shape)}", "as asked")
         steps[layer.field.start] = step
     if not steps:
         work.each[0].graph.top(blob)  # names the nearest, where there is none
@@ -96,9 +96,7 @@ def batch(net: NetOrPath, count: int, *, inputs: Mapping[str, Shape] | None = No
             edits += [set_value(field, count, "batch") for field in fields]
             if fields:
                 what = f"batch of {count}"
-                steps[layer.field.start] = Step(
-                    "change", layer.name, layer.line, what, "as is asked for"
-                )
+                steps[layer.field.start] = Step("change", layer.name, layer.line, what, "as asked")
     if not steps:
         first = work.each[0].graph.layers[0]
         raise first.error("no input says a size here; give one with --do resize=BLOB:N,C,H,W")

@@ -26,9 +26,9 @@ def round_down(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> 
     >>> fk.round_down("deploy.prototxt").steps[0].what
     'round_mode: FLOOR'
 
-    This holds at the net's own input size, or at `inputs`; there the net computes the same as
-    before. At other sizes, its branches then fit together as in the framework from which it was
-    imported. Caffe has had round_mode since August 2018. A pooling whose size would change
+    Sizes are compared at the net's own input size, or at `inputs`; there the net computes the same
+    as before. At other sizes, the branches of an imported net then fit together as in the framework
+    that it came from. Caffe has had round_mode since August 2018. A pooling whose size would change
     stays, with the reason.
 
     - `net`: a Prototxt or its path.

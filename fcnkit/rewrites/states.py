@@ -171,7 +171,11 @@ def looked_at(
             except NetError as error:
                 broken.append(error)
     if not found:
-        raise broken[0] if broken else NetError(f"{net.path}: it has no state of phase {phase}")
+        raise (
+            broken[0]
+            if broken
+            else NetError(f"{net.path}: its rules do not distinguish a phase {phase}")
+        )
     return found, broken
 
 

@@ -243,9 +243,11 @@ def _of_frozen(graph: Graph, layer: Layer) -> bool:
 
 
 def _kept(frozen: Sequence[Layer]) -> Step:
-    many = f" and {len(frozen) - 1} more" if len(frozen) > 1 else ""
-    why = "the statistics before it stay too (use_global_stats: true)"
-    what = f"{frozen[0].type}{many}: lr_mult 0"
+    many = f", here and in {number_of(len(frozen) - 1, 'other layer')}" if len(frozen) > 1 else ""
+    why = (
+        "like the statistics of the BatchNorm before it, it does not learn (use_global_stats: true)"
+    )
+    what = f"{frozen[0].type} with lr_mult 0{many}"
     return Step("change", frozen[0].name, frozen[0].line, what, why)
 
 

@@ -189,7 +189,7 @@ def _changed(work: States, cut: _Cut) -> tuple[list[Edit], Step | None, list[Mov
     rows = shifted(window.kernel, new.kernel, new.first)
     moves = [Move(maker.name, 0, (*shape[:2], *new.kernel), maker.name, "mix", (shape, rows))]
     moves += copies(maker, blobs, 1)
-    why += "; the new taps are zero"
+    why += "; what the kernel gains is zero"
     return edits, Step("change", maker.name, maker.line, _what(window, new), why), moves
 
 

@@ -124,7 +124,7 @@ def _batch_of_one(layer: Layer, shape: Shape | None) -> Shape:
         raise layer.error(f"{fact}; remove what needs it, or name a head that does not")
     if shape is None:
         raise layer.error(
-            f'the size of its top "{layer.tops[0].blob}" is not known; say it with --input, '
+            f'the size of its top "{layer.tops[0].blob}" is not known; give it with --input, '
             f"as in --input {layer.tops[0].blob}=1,3,227,227"
         )
     return (1, *shape[1:])

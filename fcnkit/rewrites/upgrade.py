@@ -50,7 +50,7 @@ def upgrade(net: NetOrPath) -> Plan:
 
     V0 and V1 layers become V2 layers, inputs of the net become an Input layer, the three
     `param` of a BatchNorm get rates of 0, and `solver_type` becomes `type`: field for field
-    what Caffe's own upgrade tools write. A file in that format already stays unchanged.
+    what Caffe's own upgrade tools write. A file that is already in that format stays unchanged.
 
     - `net`: a Prototxt or its path.
 
@@ -94,7 +94,11 @@ def _layers(net: Prototxt) -> Changes:
     ]
     nested = any(layer.all("layer") for layer in old)
     more, steps = (upgrade_v0.convert if nested else _v1)(net, old)
-    why = "its fields are direct" if nested else "type is a string, and each blob has a param"
+    why = (
+        "its fields are direct"
+        if nested
+        else "in V2, type is a string, and each parameter blob has a param"
+    )
     what = f"{len(old)} `layers` of format {'V0' if nested else 'V1'} -> `layer`"
     return edits + more, [Step("change", "", old[0].line, what, why), *steps]
 
@@ -284,7 +288,7 @@ def _inputs(net: Prototxt) -> Changes:
             put(found[0], [], net.style, "input"),
             Edit(first.start, first.start, text, "input"),
         ]
-    why = "the net's input is the top of a layer, the first one"
+    why = "an Input layer, the first of the net, makes the input"
     return edits, [
         Step("change", "input", names[0].line, f"net-level input {tops} -> layer Input", why)
     ]

@@ -71,7 +71,7 @@ def upsample(
     (19, 19)
 
     For a stride of s, the kernel of the Deconvolution is 2s, or 2s - 1 if that makes the Crop's
-    offset whole. With both, the bilinear weights at each point sum to 1. A net in an old
+    offset whole. With either, the bilinear weights at each point sum to 1. A net in an old
     format, which has no Crop, is upgraded first.
 
     - `net`: a Prototxt or its path, and `names`: the names of the new layers.
@@ -117,9 +117,9 @@ def skip(
     >>> plan.offsets[0].offset
     (5, 5)
 
-    The larger of the two score maps is cropped to the smaller one. If each is larger on one
-    side, the padding of the Deconvolution cuts the upsampled scores on both sides, just so much
-    that the new scores can be cropped to them. The new scores start from zero. `net`, `group`,
+    The larger of the two score maps is cropped to the smaller one. If each extends beyond the other
+    on one side, the padding of the Deconvolution cuts the upsampled scores on both sides, just
+    enough for the new scores to be cropped to them. The new scores start from zero. `net`, `group`,
     `least` and the Plan are as for `upsample`. If `names` has a `scale`, a layer of that name
     multiplies the input of the new scores by the fixed factor `scale`.
 
@@ -352,6 +352,8 @@ def _work(net: Prototxt, score: str, target: str, group: bool, least: int) -> _W
     if len(shape) != 4:
         fact = f'its top "{score}" is {shown(shape)}, and only maps of 4 axes can be upsampled'
         remedy = "name one, or write a Deconvolution and a Crop by hand"
+        if len(shape) == 2:
+            remedy = "name one, or convolutionalize the net first"
         if len(size) == len(shape) == 3:
             row = shown((*size[:2], 1, size[2]))
             remedy = f"write the signal as an image of one row, {row}, with kernels of kernel_h 1"

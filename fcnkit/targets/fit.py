@@ -163,8 +163,10 @@ def _with_the_rest(plan: Plan, target: Target, inputs: Mapping[str, Shape] | Non
     """The plan with a step "skip" or "keep" for all that is left."""
     left = dict[str, Step]()
     for one, _ in _broken(plan.net, target, inputs):
-        what = f"{one.rule.condition.name} {one.value}".strip()
-        more = f" and {len(one.layers) - 1} more" if len(one.layers) > 1 else ""
+        subject = one.rule.condition.name
+        what = f"{'read by' if subject == 'readers' else subject} {one.value}".strip()
+        others = len(one.layers) - 1
+        more = f", here and in {number_of(others, 'other layer')}" if others > 0 else ""
         verb = "keep" if one.rule.verdict == ASIDE else "skip"
         because = f"{one.rule.because} ({one.rule.source}){_remedy(one)}"
         step = Step(verb, _where(one), None, f"{what}{more}", f"{target.name}: {because}")

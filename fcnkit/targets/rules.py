@@ -45,7 +45,11 @@ class Condition(NamedTuple):
 
     def wanted(self) -> str:
         """What is taken, in words."""
-        return " and ".join(TESTS[test].words(wanted) for test, wanted in self.tests.items())
+        words = [TESTS[test].words(wanted) for test, wanted in self.tests.items()]
+        if {*self.tests} == {"min", "max"}:
+            least, most = self.tests["min"], self.tests["max"]
+            words = [f"{least} to {most}" if least < most else f"only {least}"]
+        return " and ".join(words)
 
 
 class Rule(NamedTuple):

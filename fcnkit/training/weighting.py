@@ -107,7 +107,7 @@ def described(made: Recipe) -> Iterator[str]:
         yield f'layer "{matrix.layer}": class weights {weights}'
         if matrix.absent:
             gone = ", ".join(names[number] for number in matrix.absent)
-            yield f'layer "{matrix.layer}": not in the training labels: {gone}'
+            yield f'layer "{matrix.layer}": classes not in the training labels: {gone}'
 
 
 def _training(made: Recipe) -> Graph:

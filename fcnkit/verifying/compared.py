@@ -100,7 +100,7 @@ def _passes(layer: Layer) -> bool:
 
 def _hidden_by(layer: Layer, values: Any) -> str:
     if of(layer).trait is Trait.JUDGE or of(layer).picks(layer):
-        return f"picked by {layer.type}"
+        return f"{layer.type} picks some of its values"
     if not hides(layer, near=True):
         return ""
     low, high = of(layer).range(layer)

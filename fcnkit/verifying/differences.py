@@ -100,7 +100,8 @@ class Difference(NamedTuple):
         """What this comparison does not test, and what it leaves out, in a phrase for each."""
         parts = "outputs" if prod(self.new_shape[2:]) == 1 else "channels"
         still = f": {self.still} of {self.channels} {parts}" if self.partial else ""
-        inside = f"{';' if still else ','} inside: {_some(self.partly)}" if self.partly else ""
+        inside = f"{', and' if still else ':'} within the net {_some(self.partly)}"
+        inside = inside if self.partly else ""
         untested = f"not tested by this input{still}{inside}" if still or inside else ""
         return tuple(filter(None, (untested, _without(self.left_out))))
 

@@ -143,11 +143,10 @@ def gathered(blob: Blob, groups: int, shape: Shape) -> Blob:
             yield own
         if largest:
             fact = (
-                f"off the blocks of {number_of(groups, 'group')} there are values of up to "
-                f"{largest:.6g}, "
-                f"not zero"
+                f"values outside the blocks of {number_of(groups, 'group')} must be zero, and go "
+                f"up to {largest:.6g}"
             )
-            raise WeightsError(f"{blob.where}: {fact}; these weights must stay in one group")
+            raise WeightsError(f"{blob.where}: {fact}; keep the layer in one group")
 
     return _lazy(blob, shape, chunks)
 

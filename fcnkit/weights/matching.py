@@ -166,7 +166,7 @@ def match(
 
 
 _UNUSED_WHY = (
-    "the new net has no layer of this name; pair it with one by a map old=new, or leave it out"
+    "the new net has no layer of this name; to use these blobs, pair two layers with --map OLD=NEW"
 )
 
 

@@ -16,7 +16,7 @@ from fcnkit.nets.shapes import Shapes
 from fcnkit.plural import number_of
 from fcnkit.shape import Shape
 
-_NEW_NAME = "use the old sizes, or give it a new name in the new net"
+_NEW_NAME = "use the old sizes, or give the layer a new name in the new net"
 
 
 def elsewhere(layer: Layer, old: Shape, new: Shape) -> str:
@@ -46,7 +46,7 @@ def other_meaning(type_: str, layer: Layer) -> str:
         return ""
     return (
         f"its numbers are for {kind.name}, and mean something else in {new.name}; "
-        "give it a new name in the new net"
+        "give the layer a new name in the new net"
     )
 
 
@@ -187,4 +187,5 @@ def _other_size(old: Shape, new: Shape) -> str:
             "number of classes, "
             "give the layer a new name in the new net"
         )
-    return "its input or kernel differs: give it a new name in the new net, or use the old sizes"
+    remedy = "give the layer a new name in the new net, or use the old sizes"
+    return f"its input or kernel differs: {remedy}"

@@ -26,11 +26,11 @@ def skeleton(weights: WeightsOrPath) -> Prototxt:
 
     >>> fk.skeleton("net.caffemodel").save("net.prototxt")
 
-    When Caffe saves a caffemodel, it also writes the net, in the state TRAIN for a training;
-    `deploy` makes a deploy net of it. The Splits that Caffe inserted are removed. HDF5 and .npz
-    files hold only names and blobs, so the layers of their net have neither types nor bottoms.
-    A comment before each layer gives the shapes of its blobs, and one lists the fields that no
-    known schema names.
+    When Caffe saves a caffemodel, it also writes the net: that of the state TRAIN, if it was
+    training; `deploy` makes a deploy net of it. The Splits that Caffe inserted are removed. HDF5
+    and .npz files hold only names and blobs, so the layers of their net have neither types nor
+    bottoms. A comment before each layer gives the shapes of its blobs, and another comment lists
+    the fields that no known schema names.
 
     - `weights`: Weights or their path.
 

@@ -196,7 +196,7 @@ class Weights(Mapping[str, tuple[Blob, ...]]):
     def rename(self, names: Mapping[str, str]) -> "Weights":
         """Renames layers, {old: new}, all at once, so that two can swap names.
 
-        Raises WeightsError for a layer that does not exist, or for two layers of one name.
+        Raises WeightsError for a layer that does not exist, or if two layers would get one name.
         """
         for old in names:
             self.layer(old)

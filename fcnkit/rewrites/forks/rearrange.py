@@ -47,7 +47,7 @@ def depth_to_space(site: Site) -> Change:
 
 
 def pixel_shuffle(site: Site) -> Change:
-    """As DepthToSpace; the places of a block are consecutive channels."""
+    """As DepthToSpace; the values of a block lie in consecutive channels."""
     block = site.layer.param("reshape_param").get("pixelshuffler")
     if block == 1:
         gone = [

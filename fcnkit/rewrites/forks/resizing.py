@@ -84,9 +84,9 @@ def _spread(
 
 
 def interp(site: Site) -> Change:
-    """By a whole factor z (up to 16, or any zoom_factor): Deconvolution of kernel 2 z - 1, or, to
-    shrink, Pooling of single points. Else InnerProduct along the width and Convolution along the
-    height, for this size only.
+    """To enlarge by a whole factor z (up to 16, or any zoom_factor): Deconvolution of kernel
+    2 z - 1. To shrink by a whole factor: Pooling of single points. Else InnerProduct along the
+    width and Convolution along the height, for this size only.
     """
     param = site.layer.param("interp_param")
     cut = (param.get("pad_beg"), param.get("pad_end")) if len(site.layer.bottoms) == 1 else (0, 0)

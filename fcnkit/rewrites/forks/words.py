@@ -212,7 +212,7 @@ def fused_relu(site: Site) -> Change:
 
 def padding(site: Site) -> Change:
     """`pad`, if opposite sides are equal. Else a Convolution's kernel gets zeros on the side of the
-    smaller padding; MAX and AVE_EXC_PAD poolings get as many windows as they had.
+    smaller padding; MAX and AVE_EXC_PAD poolings keep their number of windows.
     """
     if site.layer.type == "Pooling":
         return _padded_pooling(site)
