@@ -641,3 +641,12 @@ def test_a_tolerance_below_zero_is_a_mistake():
     words = ["verify", "template:lenet", "a.npz", "template:lenet", "a.npz", "--tolerance", "-1"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2 and "x>=0" in result.output
+
+
+def test_a_net_s_name_for_weights_and_weights_for_a_net(tmp_path):
+    """Both are easily given in the other's place."""
+    done = run("draw", "model:digits", "-o", tmp_path / "net.svg")
+    assert done.exit_code == 2 and "names weights, not a net" in done.output
+    done = run("inspect", "template:digits", "--weights", "template:digits")
+    assert done.exit_code == 2 and "template:digits is a net; give a weights file" in done.output
+    assert run("diff", "model:digits", "template:digits").exit_code == 0

@@ -353,3 +353,9 @@ def test_a_comparison_is_printed_in_lines_of_80_columns(trained):
     flat = " ".join(str(rows).split())
     assert all(" ".join(row.head.split()) in flat for row in rows)
     assert "by torch" in flat and "noise of seed 0" in flat
+
+
+def test_windows_are_compared_with_a_convolutional_net(files):
+    found = run("verify", *files, *files, "--slide", "--engine", "torch")
+    assert found.exit_code == 2
+    assert "have no height and width; give the net that `fcnkit convolutionalize`" in found.stderr

@@ -41,6 +41,8 @@ def load(name: str) -> Prototxt:
 
         template_name, _, file = name.removeprefix(TEMPLATE).partition("/")
         return template(template_name, file or DEPLOY)
+    if name.startswith(MODEL):
+        raise PrototxtError(f"{name}: names weights, not a net; give a prototxt or template:NAME")
     return prototxt.read(name)
 
 
@@ -225,6 +227,9 @@ class WeightsFile(click.ParamType):
     def convert(self, value, param, ctx):
         """The file's path; nothing is fetched."""
         not_empty(value, param, ctx)
+        takes_nets = "NET" in ((param and param.metavar) or "")
+        if isinstance(value, str) and value.startswith(TEMPLATE) and not takes_nets:
+            self.fail(f"{value} is a net; give a weights file or model:NAME", param, ctx)
         if not isinstance(value, str) or not value.startswith(MODEL):
             return value
         from fcnkit.models.cache import path
@@ -318,15 +323,6 @@ def holds_weights(name: str) -> bool:
             with open(name, "rb") as file:
                 return is_weights(file.read(ENOUGH))
     return False
-
-
-def table_width() -> int:
-    """The columns of the terminal; as many as a table likes where there is none."""
-    if not sys.stdout.isatty():
-        return 10_000
-    import shutil
-
-    return shutil.get_terminal_size().columns
 
 
 def open_weights(path: str):

@@ -47,7 +47,7 @@ _VERIFIED = (
     ("values", "the shape of what is compared"),
     ("|difference|", "the largest difference between two values"),
     ("relative", "that difference, divided by how widely the old net's values vary"),
-    ("last", "DIFFERENT, or another number of values; empty if equal"),
+    ("(no name)", "DIFFERENT, or another number of values; empty if equal"),
 )
 _SIDE_BY_SIDE = (
     ("relative difference", "the output's name"),
@@ -101,7 +101,7 @@ _LIBRARIES = (
     ("engine", "what runs nets"),
     ("version", "what is installed"),
     ("state", "ok; missing: not installed; broken: installed, and does not work"),
-    ("last", "what it is for, or what is wrong"),
+    ("(the last)", "what it is for, or what is wrong"),
     ("kept", "what the folder is for"),
     ("used", "how much is stored in it"),
     ("free", "free space on its disk"),

@@ -13,10 +13,9 @@ from fcnkit.cli.arguments import (
     open_weights,
     shape_option,
     show_json,
-    table_width,
 )
 from fcnkit.cli.progress import measured
-from fcnkit.cli.text import say
+from fcnkit.cli.text import say, table_width
 
 
 @click.command(short_help="Show how weights differ, or whether they fit a net.")

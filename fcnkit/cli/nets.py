@@ -18,7 +18,6 @@ from fcnkit.cli.arguments import (
     shape_option,
     show_json,
     show_plan,
-    table_width,
     transplanted,
 )
 from fcnkit.cli.diff import show_statistics
@@ -34,7 +33,7 @@ from fcnkit.cli.outputs import (
     write_all,
 )
 from fcnkit.cli.proofs import check_verify, end_with, proof_of_plan, show_rows
-from fcnkit.cli.text import say, write_out
+from fcnkit.cli.text import say, table_width, write_out
 from fcnkit.errors import FcnkitError, NetError
 from fcnkit.formats.prototxt import Prototxt
 

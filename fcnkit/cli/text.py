@@ -29,6 +29,11 @@ def terminal_width() -> int:
     return shutil.get_terminal_size().columns
 
 
+def table_width() -> int:
+    """The columns of the terminal; as many as a table likes where there is none."""
+    return terminal_width() if sys.stdout.isatty() else 10_000
+
+
 def say_diff(text: str) -> None:
     """A diff is on standard output, byte for byte unless that is a terminal."""
     if sys.stdout.isatty():

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from fcnkit.datasets.images import SUFFIXES
 from fcnkit.errors import DatasetError
+from fcnkit.foreign import reason
 from fcnkit.formats import signature
 from fcnkit.plural import number_of
 
@@ -89,7 +90,7 @@ def read_names(path: str | Path) -> tuple[str, ...]:
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         known = signature.refusal_at(signature.TEXT, path)
-        fact = known or f"cannot be read: {error}; give a text file"
+        fact = known or f"cannot be read: {reason(error)}; give a text file"
         raise DatasetError(f"{path}: {fact}") from None
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:

@@ -9,6 +9,7 @@ from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.coords import between
 from fcnkit.nets.graph import Graph, build
+from fcnkit.nets.shapes import shapes_of
 from fcnkit.plural import number_of
 from fcnkit.verifying.compared import pairs
 from fcnkit.verifying.differences import Difference, compare
@@ -85,6 +86,10 @@ def canvas_of(
     graph, fcn_graph = build(net), build(fcn_net)
     (name,), (fcn_name,) = _only_input(graph), _only_input(fcn_graph)
     new = next(pair for pair in pairs(graph, fcn_graph) if pair.sure).new
+    scores = shapes_of(fcn_graph).tops[new]
+    if scores is not None and len(scores) != 4:
+        fact = f'its scores "{new.blob}" have no height and width'
+        raise NetError(f"{fcn_net.path}: {fact}; give the net that `fcnkit convolutionalize` wrote")
     steps = between(fcn_graph, new, fcn_graph.top(fcn_name)).scale
     if len(set(steps)) != 1 or steps[0].denominator != 1:
         shown = " x ".join(map(str, steps))
