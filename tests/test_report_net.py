@@ -329,3 +329,18 @@ def test_a_net_that_is_too_long_to_draw_is_drawn_folded(monkeypatch, browser, tm
     fk.report(fk.template("vgg19")).save(tmp_path / "none.html")
     page = browser.open(tmp_path / "none.html")
     assert "26 boxes" in page.texts("#drawing .omitted")[0] and page.problems == []
+
+
+@pytest.mark.parametrize(
+    "channels, order, said", [(3, "rgb", "RGB"), (3, "bgr", "BGR"), (1, "bgr", "gray")]
+)
+def test_a_page_says_the_order_in_which_the_net_got_the_image(
+    channels, order, said, image, tmp_path
+):
+    """By a file that was written by hand, too; a net for gray images has no colours to order."""
+    text = net(data(1, channels, 8, 8), conv("c", "data", 2, 3))
+    text.save(tmp_path / "net.prototxt")
+    if channels == 3:
+        Preprocessing(order).save(place(tmp_path / "net.prototxt"))
+    page = fk.report(tmp_path / "net.prototxt", random_weights(text), images=[image], mean=1)
+    assert f"images become {said}, " in page.html

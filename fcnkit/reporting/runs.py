@@ -64,7 +64,7 @@ def images_of(of: Subject) -> list[Image]:
         raise NetError(f'{path}: its input "{blob}" is {shape}, and no picture; leave --image out')
     known = known_of(of)
     prepare = Preparation(
-        size[1], known.mean or (), None, known.scale, preprocessing.order_for(known.order, size[1])
+        size[1], known.mean or (), None, known.scale, order_for(known.order, size[1])
     )
     prepare.check()
     return [_read(str(each), blob, size, prepare, known) for each in of.wishes.images]
@@ -94,8 +94,7 @@ def _read(
     (own_width, own_height), pixels = scaled(MODES[channels])
     array = np.repeat(prepare(pixels)[None], size[0], 0)
     shown = pixels if channels == 3 else scaled("RGB")[1]
-    order = order_for(known.order if known.origins else None, channels)
-    made = replace(known, order=order)
+    made = replace(known, order=order_for(known.order, channels))
     return Image(path, blob, shown, array, (own_height, own_width), f"images become {made}")
 
 
