@@ -342,5 +342,5 @@ def test_a_page_says_the_order_in_which_the_net_got_the_image(
     text.save(tmp_path / "net.prototxt")
     if channels == 3:
         Preprocessing(order).save(place(tmp_path / "net.prototxt"))
-    page = fk.report(tmp_path / "net.prototxt", random_weights(text), images=[image], mean=1)
+    page = fk.report(tmp_path / "net.prototxt", random_weights(text), images=[image])
     assert f"images become {said}, " in page.html
