@@ -7,6 +7,7 @@ the values that they return. `help(fk.fcn)` explains one; docs/python lists all 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fcnkit import expected
 from fcnkit.rewrites import REWRITES
 
 # Called as its module is, which Python would put in its place on a later import.
@@ -100,6 +101,7 @@ def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
 
 
+@expected.checked
 def template(name: str, file: str = "deploy.prototxt") -> "Prototxt":
     """Returns the net of a template that comes with fcnkit.
 
@@ -120,6 +122,7 @@ def template(name: str, file: str = "deploy.prototxt") -> "Prototxt":
     return template(name, file)
 
 
+@expected.checked
 def coords(net: "Prototxt | str | PathLike[str]", start: str, end: str) -> "CoordMap":
     """Computes the exact map from coordinates of blob `start` to coordinates of blob `end`.
 

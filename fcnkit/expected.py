@@ -2,8 +2,12 @@
 
 import operator
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def whole(name: str, value: Any, *, least: int | None = None) -> int:
@@ -18,13 +22,6 @@ def whole(name: str, value: Any, *, least: int | None = None) -> int:
                 raise ValueError(f"{name}: {found} is too few; give {least} or more")
             return found
     raise _wrong(name, value, "a whole number")
-
-
-def number(name: str, value: Any) -> float:
-    """The number; TypeError for anything else."""
-    if isinstance(value, str | bytes | bool) or not hasattr(value, "__float__"):
-        raise _wrong(name, value, "a number")
-    return float(value)
 
 
 def text(name: str, value: Any) -> str:
@@ -44,14 +41,6 @@ def instance(name: str, value: Any, kind: type | tuple[type, ...], form: str) ->
     return value
 
 
-def names(name: str, value: Any) -> Mapping[str, str]:
-    """The mapping of names to names; TypeError for anything else."""
-    found = instance(name, value, Mapping, "{old: new}")
-    if not all(isinstance(each, str) for pair in found.items() for each in pair):
-        raise _wrong(name, value, "{old: new}, both text")
-    return found
-
-
 def shapes(value: Any) -> Mapping[str, tuple[int, ...]]:
     """The shapes by blob name of an argument `inputs`; TypeError for anything else."""
     form = '{"data": (images, channels, height, width)}'
@@ -59,6 +48,30 @@ def shapes(value: Any) -> Mapping[str, tuple[int, ...]]:
         if isinstance(shape, str) or not isinstance(shape, Iterable):
             raise _wrong("inputs", value, form)
     return value
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, which compares its arguments with its annotations before it starts.
+
+    Raises TypeError for one of another type: its name, what it is, and what it takes.
+    """
+    code = function.__code__
+    named = code.co_varnames[: code.co_argcount]
+    rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if code.co_flags & 4 else ""
+
+    @wraps(function)
+    def call(*args: P.args, **options: P.kwargs) -> R:
+        from fcnkit.annotations import fits, form, hints_of
+
+        hints = hints_of(function)
+        given = [*zip(named, args, strict=False), *options.items()]
+        given += [(rest, each) for each in args[len(named) :]] if rest else []
+        for name, value in given:
+            if name in hints and not fits(value, hints[name]):
+                raise _wrong(name, value, form(hints[name]))
+        return function(*args, **options)
+
+    return call
 
 
 def _wrong(name: str, value: Any, form: str) -> TypeError:

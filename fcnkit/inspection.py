@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any, NamedTuple
 
-from fcnkit import notebook
+from fcnkit import expected, notebook
 from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import NetOrPath
 from fcnkit.formats.prototxt import given as given_net
@@ -171,6 +171,7 @@ class Inspection:
         return notebook.table(rows, head=names, caption=caption, note=self.totals(), left=left)
 
 
+@expected.checked
 def inspect(
     net: NetOrPath,
     *,

@@ -10,6 +10,7 @@ import pytest
 
 import fcnkit as fk
 from fcnkit.errors import FcnkitError
+from fcnkit.rewrites.upsample import Names
 from fcnkit.weights import store
 
 NET = """\
@@ -29,7 +30,7 @@ MORE = {
     "decimate": {"layer": "fc", "kernel": 7},
     "fit": {"target": "ncnn"},
     "fork": {"name": "deeplab"},
-    "fewer_filters": {"layer": "fc", "filters": 1},
+    "fewer_filters": {"layer": "fc", "filters": 1, "first": False},
     "drop": ("r",),
     "extract": {"end": "c"},
     "fcn": {"classes": 2, "stride": 1},
@@ -43,7 +44,7 @@ MORE = {
     "regroup": {"layer": "c"},
     "rename": {"names": {"fc": "x"}},
     "rescore": {"classes": 2},
-    "skip": {"score": "fc", "source": "c", "names": None},
+    "skip": {"score": "fc", "source": "c", "names": Names("up", "cut", "s", "f")},
     "upsample": {"score": "c", "reference": "data"},
 }
 # These take neither, and `report` folders as well: see test_report.
@@ -100,12 +101,11 @@ def outcome(work) -> str:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_path_is_as_good_as_what_is_read_from_it(folder, name):
     net, weights = folder / "n.prototxt", folder / "w.caffemodel"
-    if name == "skip":
-        pytest.skip("its names are of another class")
     read = called(name, fk.read(net), fk.weights(weights))
     assert called(name, os.fspath(net), os.fspath(weights)) == read
     may_refuse = (
         "upsample",
+        "skip",
         "infer",
         "module",
         "verify",
@@ -122,10 +122,12 @@ def test_a_path_is_as_good_as_what_is_read_from_it(folder, name):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_what_is_neither_is_a_type_error(folder, name):
     if name in ("transplant", "compare", "statistics", "skeleton"):
-        with pytest.raises(TypeError, match="weights: give Weights or a path, not int"):
+        place = "first" if name == "compare" else "weights"
+        with pytest.raises(TypeError, match=f"{place}: 7 is not what it takes; give Weights or a"):
             called(name, fk.read(folder / "n.prototxt"), 7)
         return
-    with pytest.raises(TypeError, match="net: give a Prototxt or a path, not list"):
+    words = r"(net|prototxt): \[1\] is not what it takes; give a Prototxt or a path"
+    with pytest.raises(TypeError, match=words):
         called(name, [1], fk.weights(folder / "w.caffemodel"))
 
 

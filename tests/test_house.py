@@ -22,7 +22,7 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 
 # Who may import whom: a module imports its own room and rooms of a lower level.
 LEVELS = (
-    ("errors", "plural"),
+    ("annotations", "errors", "plural"),
     ("foreign",),
     (
         "ahead",

@@ -155,7 +155,7 @@ def test_a_path_is_as_good_as_what_is_read_from_it(tmp_path):
     random_weights(SMALL).save(weights)
     whole = fk.report(fk.read(net_), fk.weights(weights)).html
     assert fk.report(str(net_), str(weights)).html == whole == fk.report(net_, weights).html
-    with pytest.raises(TypeError, match="net: give a Prototxt or a path, not int"):
+    with pytest.raises(TypeError, match="source: 7 is not what it takes; give a path"):
         fk.report(7)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from fcnkit import files, notebook
+from fcnkit import expected, files, notebook
 from fcnkit.drawing.blocks import chart
 from fcnkit.drawing.svg import render
 from fcnkit.errors import EngineError, NetError
@@ -42,6 +42,7 @@ class Drawing:
         return f"<Drawing of {self.path}>"
 
 
+@expected.checked
 def draw(
     net: NetOrPath, *, state: State = State(), inputs: Mapping[str, Shape] | None = None
 ) -> Drawing:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.drawing.draw import Drawing
 from fcnkit.drawing.svg import escaped, plain
 from fcnkit.errors import NetError
@@ -54,6 +55,7 @@ class Strip(NamedTuple):
         return middle, middle - (self.field - 1) / 2, middle + (self.field - 1) / 2
 
 
+@expected.checked
 def draw_fields(
     net: NetOrPath,
     blob: str | None = None,

@@ -4,6 +4,7 @@ import importlib.util
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from fcnkit import expected
 from fcnkit.errors import EngineError, NetError, WeightsError
 from fcnkit.exporting.draft import Draft, Site
 from fcnkit.exporting.dynamic_axes import DynamicAxes, dynamic_axes
@@ -30,6 +31,7 @@ OPSET, IR = 13, 7
 TEST = State()
 
 
+@expected.checked
 def export(
     net: NetOrPath,
     weights: GivenWeights = None,

@@ -112,6 +112,7 @@ class Prototxt:
 _LONGEST = 1 << 28
 
 
+@expected.checked
 def read(path: str | os.PathLike[str], name: str | None = None) -> Prototxt:
     """Reads the prototxt at `path`.
 
@@ -174,6 +175,7 @@ def given(net: NetOrPath) -> Prototxt:
     raise TypeError(f"net: give a Prototxt or a path, not {type(net).__name__}")
 
 
+@expected.checked
 def parse(text: str, path: str = "<text>") -> Prototxt:
     """Reads a text in protobuf's text format, in time proportional to its length.
 

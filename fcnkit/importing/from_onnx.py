@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fcnkit import expected
 from fcnkit.importing.caffes import CAFFES, MASTER
 from fcnkit.importing.draft import Draft
 from fcnkit.importing.held import Held
@@ -27,6 +28,7 @@ from fcnkit.weights import store
 from fcnkit.weights.surgery import transplant
 
 
+@expected.checked
 def from_onnx(
     path: str | os.PathLike[str],
     *,

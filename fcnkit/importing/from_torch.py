@@ -20,6 +20,7 @@ from fcnkit.preprocessing import RGB, Preprocessing
 _AXES = {0: "batch", 2: "height", 3: "width"}
 
 
+@expected.checked
 def from_torch(module: Any, example: Any, *, weights: Any = None, **options: Any) -> Imported:
     """Converts a PyTorch module, in evaluation mode, into a Caffe net and its weights.
 

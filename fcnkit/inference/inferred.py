@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fcnkit import preprocessing
+from fcnkit import expected, preprocessing
 from fcnkit.datasets import stacks
 from fcnkit.datasets.colours import Colour, read_colours, voc_palette
 from fcnkit.datasets.images import (
@@ -180,6 +180,7 @@ class Inferred:
         )
 
 
+@expected.checked
 def infer(
     net: NetOrPath,
     weights: GivenWeights,

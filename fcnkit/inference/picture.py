@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fcnkit import files
+from fcnkit import expected, files
 from fcnkit.errors import DatasetError
 from fcnkit.inference.overlay import enlarged, pen_on, png, png_of
 from fcnkit.libraries import load
@@ -50,6 +50,7 @@ class Picture:
         return f"<Picture of {self.size[0]} x {self.size[1]} pixels>"
 
 
+@expected.checked
 def beside(panels: "Mapping[str, numpy.ndarray | Picture]", *, zoom: int = 1) -> Picture:
     """Several pictures in a row, each under its caption.
 

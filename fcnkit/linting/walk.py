@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
+from fcnkit import expected
 from fcnkit.errors import NetError, PrototxtError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -103,6 +104,7 @@ KINDS = {
 }
 
 
+@expected.checked
 def lint(
     net: NetOrPath,
     weights: WeightsOrPath | None = None,

@@ -146,6 +146,7 @@ class Graph:
         return f"<Graph {self.prototxt.path}, {self.state}: {len(self.layers)} layers>"
 
 
+@expected.checked
 def build(prototxt: NetOrPath, state: State = TEST, *, refuse: Refuse = raising) -> Graph:
     """Builds the Graph that Caffe would build from this file in this state, in linear time.
 
@@ -162,7 +163,6 @@ def build(prototxt: NetOrPath, state: State = TEST, *, refuse: Refuse = raising)
     with include and exclude or without a type, and files of the V0 format or of two formats.
     """
     prototxt = given_net(prototxt)
-    expected.instance("state", state, State, 'fk.State("TRAIN")')
     return _built(prototxt, state) if refuse is raising else _wired(prototxt, state, refuse)
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from fcnkit import expected
 from fcnkit.reporting import dataset as of_dataset
 from fcnkit.reporting import drawing as of_drawing
 from fcnkit.reporting import fields as of_fields
@@ -47,6 +48,7 @@ _KINDS = {
 }
 
 
+@expected.checked
 def report(
     source: Source,
     weights: "str | os.PathLike[str] | Weights | None" = None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from fcnkit import expected
 from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -12,6 +13,7 @@ from fcnkit.plan import Offset, Plan, Step
 from fcnkit.rewrites.changes import beside, inside, removed, set_value
 
 
+@expected.checked
 def align(net: NetOrPath) -> Plan:
     """Every Crop gets the axis and the offset that align its two bottoms.
 

@@ -8,7 +8,7 @@ a Scale behind the input does it in its place, so that the border is exact too.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from fcnkit import preprocessing
+from fcnkit import expected, preprocessing
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
@@ -32,6 +32,7 @@ from fcnkit.rewrites.states import States, copies, states
 from fcnkit.shape import Shape
 
 
+@expected.checked
 def bake(
     net: NetOrPath,
     mean: Sequence[float] | None = None,

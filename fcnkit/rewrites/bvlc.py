@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats import schema
@@ -29,6 +30,7 @@ CAFFES = {MASTER: frozenset(("round_mode", "Clip")), TAG: frozenset[str]()}
 _MOST_PASSES = 100
 
 
+@expected.checked
 def bvlc(
     net: NetOrPath,
     caffe: str = MASTER,

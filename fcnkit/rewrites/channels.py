@@ -1,7 +1,6 @@
 """Other channels of the image: BGR and RGB, gray and colour, and channels beside them.
 
-The layers that see the image first change, net and weights together.  Caffe's
-own tools read images as BGR.
+The first layers change, net and weights together.  Caffe's own tools read images as BGR.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,13 +32,13 @@ from fcnkit.rewrites.operations import MOST, Arguments, Operation, image_blob, o
 from fcnkit.rewrites.states import SAY_IT, Known, States, copies, refused, states
 from fcnkit.shape import Shape
 
-# The share of blue, green and red in the brightness of a pixel, ITU-R BT.601: what OpenCV and PIL
-# take.
+# Of blue, green and red in a pixel's brightness: ITU-R BT.601, as OpenCV and PIL have it.
 LUMA = (0.114, 0.587, 0.299)
 # What treats all channels of an image alike.
 _ALIKE = (Trait.PLACES, Trait.ARRANGES)
 
 
+@expected.checked
 def swap_channels(
     net: NetOrPath, *, blob: str | None = None, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
@@ -68,6 +67,7 @@ def swap_channels(
     return _changed(net, blob, inputs, change)
 
 
+@expected.checked
 def to_gray(
     net: NetOrPath, *, blob: str | None = None, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
@@ -96,6 +96,7 @@ def to_gray(
     return _changed(net, blob, inputs, change)
 
 
+@expected.checked
 def to_colour(
     net: NetOrPath,
     *,
@@ -132,6 +133,7 @@ def to_colour(
     return _changed(net, blob, inputs, Change(1, rows, what, exact, lambda means: means))
 
 
+@expected.checked
 def add_channels(
     net: NetOrPath,
     channels: int,
@@ -164,7 +166,7 @@ def add_channels(
     `swap_channels`.
     """
     net = given_net(net)
-    if expected.whole("channels", channels) > MOST:
+    if channels > MOST:
         raise refused(net, f"{channels} channels are asked for; the most are {MOST:,}")
     work = states(net, inputs)
     old = _channels(net, work, blob)
@@ -271,9 +273,7 @@ def _is_seen(known: Known, top: Top) -> bool:
 
 
 def _channels(net: Prototxt, work: States, blob: str | None) -> int:
-    """How many channels the image has;
-    NetError where there is none, or several of different sizes.
-    """
+    """How many channels the image has; NetError where there is none, or several that differ."""
     tops = [(known, top) for known in work.each for top in _images(known, blob)]
     shapes = [known.shape(top) for known, top in tops]
     counts = {shape[1] for shape in shapes if shape}
@@ -337,9 +337,7 @@ def _moves(work: States, layer: Layer, change: Change) -> list[Move]:
 
 
 def _statistic(layer: Layer, at: int, shape: Shape, rows: Rows) -> Move:
-    """One blob of a layer that normalises the image;
-    what is not one number for each channel stays.
-    """
+    """A blob of a layer that normalises the image; one without a number per channel stays."""
     if shape in ((), (1,)):
         return Move(layer.name, at, shape, layer.name)
     if shape != (len(rows),):

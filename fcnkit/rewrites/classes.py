@@ -53,6 +53,7 @@ class _Scores(NamedTuple):
     upscores: tuple[Layer, ...]
 
 
+@expected.checked
 def reclass(
     net: NetOrPath,
     layer: str,
@@ -88,7 +89,6 @@ def reclass(
     shared, and for a class that does not exist.
     """
     net = given_net(net)
-    expected.instance("classes", classes, (list, tuple, range), "old numbers, as [0, 1, None]")
     work = states(net, inputs)
     start = work.named(layer)
     found = [scores for known in work.each for scores in _found(known, start)]

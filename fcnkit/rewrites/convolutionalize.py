@@ -12,6 +12,7 @@ from dataclasses import replace
 from math import prod
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit, merge
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
@@ -43,6 +44,7 @@ from fcnkit.rewrites.taps import kernel_fields
 from fcnkit.shape import Shape
 
 
+@expected.checked
 def convolutionalize(
     net: NetOrPath,
     *,

@@ -8,6 +8,7 @@ CRFs", section 3.2.
 
 from collections.abc import Mapping, Sequence
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -27,6 +28,7 @@ _HOLES = ("hole", "hole_h", "hole_w")
 _OLD = ("kernel_size", "kernel_h", "kernel_w", "dilation", *_HOLES)
 
 
+@expected.checked
 def decimate(
     net: NetOrPath,
     layer: str,

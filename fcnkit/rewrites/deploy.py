@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
@@ -38,6 +39,7 @@ class _Part(NamedTuple):
     sizes: Mapping[str, Shape]
 
 
+@expected.checked
 def deploy(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """A training net becomes a deploy net: data layers, labels and losses are removed.
 

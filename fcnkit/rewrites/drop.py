@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -17,6 +18,7 @@ from fcnkit.shape import Shape
 _PASSED = (Trait.VALUE, Trait.CHANNEL, Trait.NORMAL)
 
 
+@expected.checked
 def drop(
     net: NetOrPath, *layers: str | Sequence[str], inputs: Mapping[str, Shape] | None = None
 ) -> Plan:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
@@ -25,6 +26,7 @@ class _Part(NamedTuple):
     layers: tuple[Layer, ...]
 
 
+@expected.checked
 def extract(
     net: NetOrPath,
     start: str | None = None,

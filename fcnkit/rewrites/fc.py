@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit, merge
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -35,6 +36,7 @@ class _Result(NamedTuple):
     unknown: frozenset[str]
 
 
+@expected.checked
 def to_fc(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every Convolution whose kernel covers its whole input becomes an InnerProduct.
 

@@ -35,6 +35,7 @@ from fcnkit.shape import Shape
 _SCALE = 0.01
 
 
+@expected.checked
 def fcn(
     net: NetOrPath,
     *,
@@ -90,7 +91,6 @@ def fcn(
     """
     net = given_net(net)
     expected.whole("stride", stride, least=1)
-    expected.instance("classes", classes, (int, Mapping, type(None)), "21, or {head: classes}")
     if isinstance(pad, str) and pad not in ("auto", "keep"):
         raise NetError(f'pad "{pad}": is neither a number nor auto nor keep')
     if keep_scores == (classes is not None):

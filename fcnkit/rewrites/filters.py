@@ -59,6 +59,7 @@ class _Change(NamedTuple):
     step: Step | None = None
 
 
+@expected.checked
 def fewer_filters(
     net: NetOrPath,
     layer: str,
@@ -91,7 +92,6 @@ def fewer_filters(
     summed with other channels, or would leave uneven groups.
     """
     net = given_net(net)
-    expected.whole("filters", filters)
     work = states(net, inputs)
     start = work.named(layer)
     for each in start:

@@ -12,6 +12,7 @@ from itertools import takewhile
 from os.path import commonprefix
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.formats.prototxt import NetOrPath
 from fcnkit.formats.prototxt import given as given_net
@@ -48,6 +49,7 @@ class _Chain(NamedTuple):
 _EXTRACT = "first keep the TEST phase only (--do extract=:)"
 
 
+@expected.checked
 def fold(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every BatchNorm, Scale and Bias becomes part of the linear layer before it, if possible.
 

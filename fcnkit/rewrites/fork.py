@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats import schema
@@ -37,6 +38,7 @@ class _Change(NamedTuple):
     gone: Layer | None = None
 
 
+@expected.checked
 def fork(net: NetOrPath, name: str, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """The net is written in the words of one fork of Caffe.
 

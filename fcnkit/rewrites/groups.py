@@ -29,6 +29,7 @@ class _Grouping(NamedTuple):
     how: str
 
 
+@expected.checked
 def ungroup(
     net: NetOrPath, *layers: str | Sequence[str], inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
@@ -70,6 +71,7 @@ def ungroup(
     return _plan(work, found, steps)
 
 
+@expected.checked
 def regroup(
     net: NetOrPath,
     layer: str,
@@ -139,7 +141,7 @@ def _wanted(layer: Layer, groups: int | None, inputs: int, outputs: int) -> int:
             f"it takes {number_of(inputs, 'channel')} to {outputs}, so there is no group for each"
         )
         raise layer.error(f"{fact}; give the number of groups")
-    wanted = inputs if groups is None else expected.whole("groups", groups)
+    wanted = inputs if groups is None else groups
     if wanted < 1 or inputs % wanted or outputs % wanted:
         fact = (
             f"{wanted} groups do not divide both its {inputs} input and "

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from fcnkit import expected
 from fcnkit.errors import NetError
 from fcnkit.formats.blobproto import shown_shape
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
@@ -17,6 +18,7 @@ from fcnkit.shape import Shape
 LAYER, LEGACY = "layer", "legacy"
 
 
+@expected.checked
 def input_as(net: NetOrPath, how: str, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """The inputs of the net are written as Input layers ("layer"), or as `input` and
     `input_dim` ("legacy").

@@ -20,6 +20,7 @@ from fcnkit.rewrites.states import states
 from fcnkit.shape import Shape
 
 
+@expected.checked
 def pad(
     net: NetOrPath, layer: str, pixels: int, *, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:

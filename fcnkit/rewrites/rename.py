@@ -14,6 +14,7 @@ from fcnkit.rewrites.states import copies, refused, states
 from fcnkit.shape import Shape
 
 
+@expected.checked
 def rename(
     net: NetOrPath, names: Mapping[str, str], *, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
@@ -39,7 +40,7 @@ def rename(
     work = states(net, inputs)
     every = [layer.name for layer in work.layers]
     steps, edits, moves = {}, [], []
-    for old, new in expected.names("names", names).items():
+    for old, new in names.items():
         _check(net, old, new, names, every)
         for layer in work.named(old):
             if old == new:

@@ -15,6 +15,7 @@ from fcnkit.rewrites.changes import removed, renamed_blob, set_param, set_value
 from fcnkit.shape import Shape
 
 
+@expected.checked
 def rescore(
     net: NetOrPath,
     classes: int,
@@ -46,7 +47,7 @@ def rescore(
     layer has weights for the old number of classes.
     """
     net = given_net(net)
-    if expected.whole("classes", classes) < 1:
+    if classes < 1:
         raise NetError(f"{net.path}: {number_of(classes, 'class')}; give 1 or more")
     graph = build(net, State())
     layer = find_head(graph, head)

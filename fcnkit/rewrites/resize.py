@@ -22,6 +22,7 @@ from fcnkit.shape import Shape
 _MOST = 2**31 - 1
 
 
+@expected.checked
 def resize(
     net: NetOrPath, blob: str, shape: Shape, *, inputs: Mapping[str, Shape] | None = None
 ) -> Plan:
@@ -45,8 +46,6 @@ def resize(
     would get another shape: convolutionalize an InnerProduct first.
     """
     net = given_net(net)
-    for size in expected.instance("shape", shape, (tuple, list), "(images, channels, ...)"):
-        expected.whole("shape", size)
     work = _known(net, inputs, {blob: shape})
     edits: list[Edit] = []
     steps: dict[int, Step] = {}
@@ -65,6 +64,7 @@ def resize(
     return _checked(net, work, edits, steps, inputs, {blob: shape})
 
 
+@expected.checked
 def batch(net: NetOrPath, count: int, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Every input gets a batch of `count` images: the first number of its shape, or its
     batch_size.

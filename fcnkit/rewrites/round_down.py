@@ -7,6 +7,7 @@ size at the net's own input and one pixel apart at others.
 
 from collections.abc import Mapping
 
+from fcnkit import expected
 from fcnkit.edits import merge
 from fcnkit.formats.prototxt import NetOrPath, Word
 from fcnkit.formats.prototxt import given as given_net
@@ -20,6 +21,7 @@ from fcnkit.rewrites.states import Known, looked_at
 from fcnkit.shape import Shape
 
 
+@expected.checked
 def round_down(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Poolings get round_mode: FLOOR, if that does not change their output size.
 
@@ -55,6 +57,7 @@ def round_down(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> 
     return Plan(net, net.edit(merge(by_state)), ordered)
 
 
+@expected.checked
 def round_up(net: NetOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Poolings lose their round_mode, if that does not change their output size.
 

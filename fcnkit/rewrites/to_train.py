@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt, Style, Word, parse, render
@@ -53,6 +54,7 @@ class Images(NamedTuple):
             raise NetError(f"{net.path}: {fact}; give one, or one for each channel")
 
 
+@expected.checked
 def to_train(
     net: NetOrPath,
     *,

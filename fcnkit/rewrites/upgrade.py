@@ -7,6 +7,7 @@ comments too, stays as it is.
 
 from collections.abc import Iterable, Sequence
 
+from fcnkit import expected
 from fcnkit.edits import Edit
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import Field, NetOrPath, Prototxt, Style, literal
@@ -41,6 +42,7 @@ _TRANSFORM = ("scale", "mean_file", "crop_size", "mirror")
 _INPUTS = ("input", "input_shape", "input_dim")
 
 
+@expected.checked
 def upgrade(net: NetOrPath) -> Plan:
     """The net, or the solver, is written in the format of Caffe 1.0.
 

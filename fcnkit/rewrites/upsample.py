@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.errors import AlignError, NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -54,6 +55,7 @@ def scored(name: str, source: str, classes: int) -> tuple[Pairs, str]:
     return score_layer(name, source, classes), "its weights start at zero"
 
 
+@expected.checked
 def upsample(
     net: NetOrPath,
     score: str,
@@ -96,6 +98,7 @@ def upsample(
     return added(net, new.layers, [new.crop])
 
 
+@expected.checked
 def skip(
     net: NetOrPath,
     score: str,
@@ -136,9 +139,7 @@ def skip(
 
 
 class Negative(AlignError):
-    """A Crop's offset is negative:
-    what it crops begins `missing` pixels of its reference too late.
-    """
+    """A Crop's offset is negative: what it cuts begins `missing` pixels too late."""
 
     def __init__(self, fact: str, missing: Fraction):
         super().__init__(fact)
@@ -154,9 +155,7 @@ class Short(AlignError):
 
 
 class Added(NamedTuple):
-    """Layers that bring scores up, each with its reason;
-    the Crop among them, and what they end in.
-    """
+    """Layers that bring scores up, each with its reason; the Crop among them, and their end."""
 
     layers: list[tuple[Pairs, str]]
     crop: Offset

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from fcnkit import notebook
+from fcnkit import expected, notebook
 from fcnkit.datasets.absent import absent
 from fcnkit.errors import DatasetError
 from fcnkit.plural import number_of
@@ -162,6 +162,7 @@ class Scores:
         return notebook.table(self._cells(), head=_COLUMNS, caption=caption, note=note, left=(1,))
 
 
+@expected.checked
 def confusion(label: "numpy.ndarray", prediction: "numpy.ndarray", classes: int) -> "numpy.ndarray":
     """Counts how many pixels with label i were predicted as class j.
 
@@ -204,6 +205,7 @@ def confusion(label: "numpy.ndarray", prediction: "numpy.ndarray", classes: int)
     return np.bincount(classes * label + prediction, minlength=classes**2).reshape(classes, classes)
 
 
+@expected.checked
 def score(
     predictions: "Iterable[numpy.ndarray]",
     labels: "Iterable[numpy.ndarray]",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from fcnkit import expected
 from fcnkit.errors import NetError
 from fcnkit.formats.prototxt import NetOrPath, Prototxt
 from fcnkit.formats.prototxt import given as given_net
@@ -36,6 +37,7 @@ class _Finding(NamedTuple):
     misread: bool
 
 
+@expected.checked
 def fit(net: NetOrPath, target: NameOrPath, *, inputs: Mapping[str, Shape] | None = None) -> Plan:
     """Adapts the net to a tool chain, as far as surgery can: what the target refuses or
     misreads is replaced.

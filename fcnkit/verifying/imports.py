@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
+from fcnkit import expected
 from fcnkit.engines import onnx
 from fcnkit.engines.engine import ENGINES, Engine, Job, choose, how_to_install
 from fcnkit.engines.inputs import UNIT, noise
@@ -17,6 +18,7 @@ from fcnkit.verifying.differences import Difference, compare
 from fcnkit.verifying.results import Differences, Made
 
 
+@expected.checked
 def verify_import(
     made: Imported,
     *,

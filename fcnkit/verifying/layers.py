@@ -5,7 +5,7 @@ from itertools import chain
 from math import prod
 from typing import Any, NamedTuple
 
-from fcnkit import notebook
+from fcnkit import expected, notebook
 from fcnkit.engines.engine import choose
 from fcnkit.engines.inputs import input_arrays
 from fcnkit.errors import NetError
@@ -88,6 +88,7 @@ def _alone(found: LayerDifferences) -> Iterator[str]:
         yield found.unseen
 
 
+@expected.checked
 def verify_layers(
     net: NetOrPath,
     weights: GivenWeights,

@@ -29,6 +29,7 @@ from fcnkit.weights.surgery import transplant
 _NEW = ("zero", "bilinear")
 
 
+@expected.checked
 def verify_plan(
     plan: Plan,
     weights: WeightsOrPath,
@@ -64,8 +65,6 @@ def verify_plan(
 
     Raises as `fcnkit.verify` does, and NetError if nothing of the net is left to compare.
     """
-    expected.instance("plan", plan, Plan, "a Plan, such as a rewrite returns")
-    expected.number("tolerance", tolerance)
     runner = choose(engine, device, nets=(plan.before, plan.net))
     if not build(plan.before).inputs:
         plan = _from_deployed(plan, inputs)

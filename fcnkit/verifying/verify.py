@@ -28,6 +28,7 @@ from fcnkit.verifying.unseen import Run, Runs, compared, leads_to, learners, row
 from fcnkit.weights.store import GivenWeights
 
 
+@expected.checked
 def verify(
     net: NetOrPath,
     weights: GivenWeights,
@@ -75,7 +76,6 @@ def verify(
     layer has no weights, EngineError if the engine refuses a net.
     """
     net, new_net = given_net(net), given_net(new_net)
-    expected.number("tolerance", tolerance)
     old = Side(build(net), weights)
     new = Side(build(new_net), weights if new_weights is None else new_weights)
     data = input_arrays(old.graph, inputs or {}, seed)

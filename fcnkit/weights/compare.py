@@ -7,6 +7,7 @@ from functools import reduce
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
+from fcnkit import expected
 from fcnkit.errors import WeightsError
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.inspection import MISMATCH
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 Names = Mapping[str, str]
 
 
+@expected.checked
 def compare(
     first: WeightsOrPath,
     second: WeightsOrPath | Prototxt,

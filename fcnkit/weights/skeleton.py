@@ -3,6 +3,7 @@
 import mmap
 from collections.abc import Iterator, Sequence
 
+from fcnkit import expected
 from fcnkit.errors import WeightsError
 from fcnkit.formats.binary import Said, said
 from fcnkit.formats.caffemodel import KINDS
@@ -20,6 +21,7 @@ _LEFT = ("blobs", "include", "exclude", "phase", "state", "layer", "layers", "pr
 SPLIT = "split"
 
 
+@expected.checked
 def skeleton(weights: WeightsOrPath) -> Prototxt:
     """Shows the net in a caffemodel: its layers, what they read, their fields, and the shapes
     of their blobs.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fcnkit import notebook
+from fcnkit import expected, notebook
 from fcnkit.plural import number_of
 from fcnkit.progress import Progress, no_progress
 from fcnkit.shape import Shape
@@ -156,6 +156,7 @@ class Statistics:
 _WORDS = {ALL_ZERO: "all zero", NAN: "with NaN", INFINITE: "with infinity"}
 
 
+@expected.checked
 def statistics(weights: WeightsOrPath, *, progress: Progress = no_progress) -> Statistics:
     """Computes statistics of every blob; each value is read once.
 

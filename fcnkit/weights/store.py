@@ -52,6 +52,7 @@ KINDS = {"layer": "V2", "layers": "V1", "hdf5": "HDF5", "npz": "npz", "solversta
 """The formats by Weights.kind, as they are called."""
 
 
+@expected.checked
 def open(path: str | os.PathLike[str] | HasWeights) -> "Weights":
     """Opens a weights file: caffemodel V1 or V2, .caffemodel.h5, .npz or .solverstate.
 

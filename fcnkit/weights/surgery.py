@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Protocol
 
+from fcnkit import expected
 from fcnkit.errors import WeightsError
 from fcnkit.formats.blobproto import ITEM_BYTES, counted, shown_shape
 from fcnkit.nets.graph import Layer, buildable
@@ -33,6 +34,7 @@ class Moving(Protocol):
     def moves(self) -> Sequence[Move]: ...
 
 
+@expected.checked
 def transplant(plan: Moving, weights: WeightsOrPath) -> Weights:
     """Makes the weights for a plan's net: carries out every move, and copies the rest.
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from fcnkit import expected
 from fcnkit.engines.engine import TEST
 from fcnkit.engines.torch.engine import check_installed
 from fcnkit.errors import NetError, WeightsError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fcnkit.engines.torch.wiring import Wiring
 
 
+@expected.checked
 def module(
     net: NetOrPath,
     weights: GivenWeights = None,
