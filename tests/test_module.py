@@ -454,7 +454,7 @@ def test_weights_that_do_not_belong(dense, sliding, tmp_path):
         fk.module(DENSE, wrong)
     with pytest.raises(WeightsError, match="none.caffemodel: cannot be read: No such file"):
         fk.module(DENSE, tmp_path / "none.caffemodel")
-    with pytest.raises(TypeError, match="weights: {'a/conv': \[\]} is not what it takes; give Weights"):
+    with pytest.raises(TypeError, match=r"weights: .* is not what it takes; give Weights"):
         fk.module(DENSE, {"a/conv": []})
 
 
