@@ -79,6 +79,8 @@ def _words(condition: Condition) -> str:
     """A condition in words."""
     if condition.subject == TYPE:
         return ""
+    if condition.subject == NET and condition.name == "types" and "forbidden" in condition.tests:
+        return f"the net has no {' or '.join(condition.tests['forbidden'])}"
     name = _code(condition.name) if condition.subject in (FIELD, NET) else condition.name
     return f"{name}: {condition.wanted()}"
 

@@ -212,10 +212,11 @@ def fcn(
 ) -> None:
     """Make the fully convolutional network of a classifier, ready to train.
 
-    With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with --weights or
-    --no-group, init.caffemodel; in berkeley style train.prototxt and val.prototxt instead of
-    train_val. deploy.preprocessing.json tells `fcnkit infer` how to prepare images; plan.json, and
-    with --verify proof.json, are for `fcnkit report`. Train in that folder with
+    With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with --weights,
+    --no-group or in berkeley style, init.caffemodel; in berkeley style train.prototxt and
+    val.prototxt instead of train_val. deploy.preprocessing.json tells `fcnkit infer` how to prepare
+    images; plan.json, and with --verify proof.json, are for `fcnkit report`. Train in that folder
+    with
 
     \b
     caffe train -solver solver.prototxt -weights init.caffemodel
