@@ -31,8 +31,8 @@ class LayerRow(NamedTuple):
 
     `shape` is the shape of its first top, and `field` the receptive field in pixels of the
     input. `scale` and `offset` are the map from the input to its top, and `own` is the layer's
-    own offset. `back` is the map from its bottom to the last upsampled top of the net: the
-    offset, counted backward. `memory` is what Caffe's log gives after this layer as "memory
+    own offset. `back` is the offset from its bottom to the last upsampled top of the net.
+    `memory` is what Caffe's log gives after this layer as "memory
     required for data", in bytes.
     """
 

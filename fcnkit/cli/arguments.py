@@ -276,7 +276,7 @@ def values_option(function: Callable) -> Callable:
         type=InputValues(),
         multiple=True,
         metavar="BLOB=N,C,H,W|FILE.npy",
-        help="Noise of this shape, or the array of this file, for an input; may be repeated.",
+        help="Give an input noise of this shape, or the array in this file; may be repeated.",
     )(function)
 
 

@@ -38,9 +38,9 @@ def install(folder) -> None:
     """Install Caffe in DIR: downloads 160 MB, and takes 650 MB of disk.
 
     It works on Debian and Ubuntu on x86-64, with apt. DIR holds the whole Caffe at the end, or
-    stays as it was. FCNKIT_DEBIAN_MIRROR names a mirror for when apt's own have no Debian 11. If
-    DIR already holds Caffe, nothing is done. Exit status: 0 installed, 2 it cannot be, 130
-    stopped.
+    stays as it was. If apt's own mirrors have no Debian 11, set FCNKIT_DEBIAN_MIRROR to one that
+    has it. If DIR already holds Caffe, nothing is done. Exit status: 0 installed, 2 not installed,
+    130 stopped.
 
     \b
     fcnkit caffe install

@@ -11,7 +11,7 @@ _PLAN = {
         ("1", "the layer's line in the old file; + if it has none there: a new layer, or a "
          "change of the whole net; empty for several layers"),
         ("2", "the layer; or the number of layers, if eight or more change in the same way; "
-         "\"...\" then stands for their different names"),
+         "\"...\" in column 3 then stands for their different names"),
         ("3", "what happens to it, and below that the reason; keep: it stays as it is; skip: "
          "what was asked for cannot be done"),
     )
@@ -25,8 +25,8 @@ _LAYERS = (
     ("multiply-adds", "of one pass"),
     ("scale", "pixels of its top for each pixel of the input"),
     ("own", "the shift that this layer itself adds, in pixels of its top"),
-    ("offset", "pixel p of the input lies at scale * p + offset of its top"),
-    ("back", "the offset counted back, from the last upsampled top to this bottom"),
+    ("offset", "pixel p of the input lies at scale * p + offset in its top"),
+    ("back", "the offset from its bottom to the last upsampled top of the net"),
     ("field", "its receptive field: the side, in input pixels, of what one value depends on"),
     ("memory", "with --memory: bytes of all tops up to here, as Caffe's log counts them"),
     ("weights", "with --weights: fits, reshape (the same values in another shape), or MISMATCH"),
@@ -46,7 +46,7 @@ _VERIFIED = (
     ("layer", "its name; OLD -> NEW if the nets name it differently"),
     ("values", "the shape of what is compared"),
     ("|difference|", "the largest difference between two values"),
-    ("relative", "that difference, divided by how widely the old net's values vary"),
+    ("relative", "that difference, divided by the usual size of the old net's values"),
     ("(no name)", "DIFFERENT, or another number of values; empty if equal"),
 )
 _SIDE_BY_SIDE = (
@@ -94,7 +94,7 @@ _DIFFERENCES = (
 _MATCH = (
     ("1", "the layer; OLD -> NEW if it is renamed"),
     ("2", "copied, reshaped, renamed, left to the filler, unused, MISMATCH or ORDER DIFFERS"),
-    ("3", "the shapes of its blobs, and why"),
+    ("3", "the shapes of its blobs, and the reason for column 2"),
 )
 _LIBRARIES = (
     ("library", "a package, by its name for pip"),

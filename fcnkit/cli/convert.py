@@ -15,7 +15,7 @@ from fcnkit.formats import suffixes
 @click.option(
     "--to",
     type=click.Choice(["v2", "h5", "npz", "bvlc"]),
-    help="The format of OUT; by default by its name.  v2: a caffemodel that every Caffe since "
+    help="The format of OUT; by default its name decides.  v2: a caffemodel that every Caffe since "
     "2015 reads; bvlc: the same, but V1 stays V1.",
 )
 @click.option(

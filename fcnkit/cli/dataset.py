@@ -271,7 +271,7 @@ def _splits(images, labels, options) -> dict:
 @click.option(
     "--ignore",
     type=click.IntRange(0, 255),
-    help="The label value that is ignored; by default that of the report, or 255.",
+    help="The label value that is ignored; by default that in report.json, or 255.",
 )
 @click.option("--sheet", metavar="OUT.png", help="Draw images beside their coloured labels.")
 @click.option(

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--weights-out",
     metavar="OUT",
-    help="Write the weights that the net still needs here.",
+    help="Write here the weights that the net still needs.",
 )
 @plan_options
 def deploy(net, output, inputs, weights, weights_out, diff, as_json, force) -> None:

@@ -42,9 +42,9 @@ def diff(first, second, names, tolerance, inputs, every, as_json) -> None:
     """Say which blobs of two weights files differ, or which do not fit a net; exit with 1 if any.
 
     Layers are matched by name. A blob that has the same values in another shape is not a
-    difference. A relative difference is the largest difference divided by the largest value of
-    the first file's blob. A net is a prototxt or a template; all its phases and stages are
-    looked at.
+    difference. A relative difference is the largest difference divided by the largest
+    magnitude in the first file's blob. A net is a prototxt or a template; all its phases and
+    stages are looked at.
 
     \b
     fcnkit diff before.caffemodel after.caffemodel

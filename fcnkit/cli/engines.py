@@ -11,7 +11,9 @@ from fcnkit.engines.fastest import AUTO
 def engine_options(function: Callable) -> Callable:
     """--engine and --device: what runs the net, and on what."""
     engines = click.Choice([AUTO, *names()])
-    devices = f"For {' or '.join(with_devices())}: cpu, cuda, cuda:1; a GPU where there is one."
+    devices = (
+        f"For {' or '.join(with_devices())}: cpu, cuda, cuda:1; by default a GPU if there is one."
+    )
     for option in (
         click.option("--device", metavar="DEVICE", help=devices),
         click.option(

@@ -111,7 +111,7 @@ from fcnkit.shape import Shape
     type=click.Choice(["fcnkit", "berkeley"]),
     default="fcnkit",
     show_default=True,
-    help="berkeley: field for field as the FCN authors publish theirs.",
+    help="berkeley: write every field as the FCN authors' published nets have it.",
 )
 @click.option(
     "--filler",
@@ -141,15 +141,15 @@ from fcnkit.shape import Shape
 @click.option(
     "--misaligned",
     is_flag=True,
-    help="Accept branches that are misaligned by a fraction of a pixel, as in BN-Inception.",
+    help="Accept branches that are misaligned, as in BN-Inception; the first branch then counts.",
 )
 @click.option("--head", metavar="LAYER", help="The classifier layer, if the net has several.")
 @shape_option
 @click.option(
     "--data",
     metavar="DIR",
-    help="Folder of the LMDBs that train_val reads, as seen from the FCN's folder, which is "
-    "the default.",
+    help="Folder of the LMDBs that train_val reads, relative to the FCN's folder; by default "
+    "that folder itself.",
 )
 @click.option(
     "--mean",
@@ -164,7 +164,7 @@ from fcnkit.shape import Shape
 @click.option(
     "--labels",
     metavar="FILE",
-    help="Names of the classes, one per line; by default those of the data set in DIR.",
+    help="Names of the classes, one per line; by default those of the data set in --data.",
 )
 @click.option("--cpu", is_flag=True, help="Write a solver for the CPU; by default for the GPU.")
 @click.option(
@@ -173,7 +173,7 @@ from fcnkit.shape import Shape
     type=click.Choice(["sgd", "adam"]),
     default="sgd",
     show_default=True,
-    help="sgd: as published; adam: for short trainings, with a rate that falls to zero.",
+    help="sgd: as published; adam: for short training runs, with a rate that falls to zero.",
 )
 @proof_options
 @plan_options
@@ -212,11 +212,11 @@ def fcn(
 ) -> None:
     """Make the fully convolutional network of a classifier, ready to train.
 
-    With -o DIR: deploy.prototxt, train_val.prototxt, solver.prototxt and, with --weights,
-    --no-group or in berkeley style, init.caffemodel; in berkeley style train.prototxt and
-    val.prototxt instead of train_val. deploy.preprocessing.json tells `fcnkit infer` how to prepare
-    images; plan.json, and with --verify proof.json, are for `fcnkit report`. Train in that folder
-    with
+    DIR gets deploy.prototxt, train_val.prototxt and solver.prototxt; in berkeley style,
+    train.prototxt and val.prototxt replace train_val.prototxt. With --weights, with --no-group or
+    in berkeley style, it also gets init.caffemodel. deploy.preprocessing.json tells `fcnkit infer`
+    how to prepare images; plan.json, and with --verify proof.json, are for `fcnkit report`. Train
+    in that folder with
 
     \b
     caffe train -solver solver.prototxt -weights init.caffemodel

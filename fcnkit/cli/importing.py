@@ -87,8 +87,8 @@ def import_(
     """Write an ONNX model as a net of stock Caffe that computes the same, and its weights.
 
     PyTorch, TensorFlow, Keras and PaddlePaddle export ONNX. Without -o, the command prints what
-    the net would be. Sizes that the model leaves free stay free: the net computes the same at
-    every size, and --input says which size is written into its file.
+    the net would be. Sizes that the model leaves free stay free: at every size the net computes
+    what the model computes, and --input says which size is written into its file.
 
     \b
     fcnkit import resnet18.onnx

@@ -120,8 +120,9 @@ OPTIONS = (
         "--palette",
         type=click.Choice(["index", "colour"]),
         help=(
-            "In a palette or gray image, read the index or the colour; the index by default, "
-            "unless --colours disagrees."
+            "In a palette or gray image, read the index or the colour. By default the index, or "
+            "in a gray image the colour if only that is a class; if both are classes and "
+            "differ, you must choose."
         ),
     ),
     click.option(

@@ -44,7 +44,11 @@ def _show_targets(ctx, param, value) -> None:
     metavar="FILE",
     help="A caffemodel: show which layers it leaves untrained or does not fit.",
 )
-@click.option("--solver", metavar="FILE", help="The solver: check whether its rate suits the loss.")
+@click.option(
+    "--solver",
+    metavar="FILE",
+    help="The solver: check it, too, and whether its rate suits the loss.",
+)
 @click.option("--phase", type=click.Choice(["TEST", "TRAIN"]), help="Look at this phase only.")
 @click.option("--stage", "stages", multiple=True, help="Look at this stage; may be repeated.")
 @shape_option
@@ -86,7 +90,7 @@ def lint(nets, weights, solver, phase, stages, inputs, ignore, targets, as_json)
     """Say what is wrong with a net, one line for each thing, and how to put it right.
 
     An error is something that Caffe refuses; a warning is something that Caffe accepts but
-    probably takes differently than you mean. Either makes the exit status 1. A note is about
+    probably reads in another way than you mean. Either makes the exit status 1. A note is about
     something that lint could not check. With --target, lint also says what a tool chain does
     not support. A terminal folds the lines; in a pipe each stays one line.
 

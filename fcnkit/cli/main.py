@@ -107,8 +107,9 @@ def main() -> None:
     """Caffe classifiers become fully convolutional networks.
 
     NET is a prototxt, "-" for standard input, or a template such as
-    template:alexnet (`fcnkit templates` lists them).  Without -o, nothing is written: the plan is
-    printed. Exit status: 0 fine, 1 a check said no, 2 usage or bad input.
+    template:alexnet (`fcnkit templates` lists them). Without an output option such as -o, a
+    rewrite prints its plan and writes nothing. Exit status: 0 fine, 1 a check said no, 2 usage or
+    bad input.
 
     `fcnkit COMMAND --help` explains a command and the columns of its tables. `fcnkit doctor` shows
     what works on this machine, and `fcnkit completion --help` how Tab completes commands,

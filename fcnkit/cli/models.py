@@ -43,7 +43,7 @@ def _options(function: Callable) -> Callable:
             type=Number(0, min_open=True),
             default=30.0,
             show_default=True,
-            help="Give up on a server that sends nothing for so many seconds.",
+            help="Give up on a server that sends nothing for this many seconds.",
         ),
         click.option("--cache", metavar="DIR", help="The cache folder; $FCNKIT_MODELS by default."),
         click.option(

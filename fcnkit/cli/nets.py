@@ -62,7 +62,7 @@ NET = click.argument("net", metavar="NET")
 @click.option(
     "--to",
     metavar="BLOB",
-    help="Measure strides and offsets from this blob; the first input by default.",
+    help="Count scale, offset and field from this blob; the first input by default.",
 )
 @click.option(
     "--memory",
@@ -176,7 +176,7 @@ def draw(net, output, phase, stages, inputs, force) -> None:
     """Draw the net: a box for each layer and the in-place layers after it.
 
     Open the SVG in a browser; point at a box to see names and parameter counts. A dashed line
-    leads to a Crop from the blob that only gives its size.
+    leads to a Crop from the blob of which it takes only the size.
 
     \b
     fcnkit draw deploy.prototxt -o net.svg

@@ -31,7 +31,7 @@ import click
 @click.argument("script", metavar="SCRIPT")
 @click.argument("words", metavar="[ARG]...", nargs=-1, type=click.UNPROCESSED)
 def run(script, words, module, cpu, old, keep) -> None:
-    """Run a Python script in which `import caffe` is fcnkit's.
+    """Run a Python script in which `import caffe` imports fcnkit's pycaffe.
 
     A script for Python 2 is converted in memory and run, and so are the modules beside it that
     it imports; a line on stderr says so. The files stay as they are. A script that is valid in

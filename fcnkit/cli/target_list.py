@@ -20,13 +20,13 @@ def targets_text(targets: Iterable[AnyTarget]) -> str:
     others = ", ".join(name for name in forks if name != BVLC)
     more = (
         f"{BVLC} refuses all layers and fields of forks; the forks {others} accept BVLC's and "
-        "their own, as far as fcnkit's schema knows which they are."
+        "their own, as far as fcnkit's schema knows them."
     )
     return table + "\n" + textwrap.fill(more, _WIDTH, break_on_hyphens=False) + "\n"
 
 
 def _about(target: Target) -> Iterator[str]:
-    yield f"{target.title}, {target.versions}; read {target.date}"
+    yield f"{target.title}, {target.versions}; sources read on {target.date}"
     if target.note:
         yield target.note
     yield f"sources: {'; '.join(map(str, target.sources))}"

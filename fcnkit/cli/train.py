@@ -82,7 +82,7 @@ class WeightsFiles(click.ParamType):
     "--processes",
     type=click.IntRange(1),
     metavar="N",
-    help="Share each step between N PyTorch processes.",
+    help="Train with N PyTorch processes; a step takes N times as many images.",
 )
 @click.option(
     "--iterations",
@@ -157,14 +157,14 @@ def train(
 ) -> None:
     """Train the FCN in DIR with real Caffe or PyTorch; the same command again resumes.
 
-    DIR is what `fcnkit fcn -o DIR` writes. Its folder `run` gets the solver and net as run,
-    caffe.log, train.jsonl (losses and scores), curve.png, index.html, a page that shows the
-    progress, and the snapshots. Several DIRs are stages: each starts from the last caffemodel of
+    DIR is what `fcnkit fcn -o DIR` writes. DIR/run gets the solver and the net that are
+    run, caffe.log, train.jsonl (losses and scores), curve.png, the snapshots, and index.html, a
+    page that shows the progress. Several DIRs are stages: each starts from the last caffemodel of
     the one before, matched by the names of layers.
 
     With --loss-weights the loss of each pixel is multiplied by the weight of its class:
-    SoftmaxWithLoss becomes an InfogainLoss with the matrix infogain.binaryproto in the run's
-    folder, which Caffe computes on the CPU. "median" counts the training labels and takes the
+    SoftmaxWithLoss becomes an InfogainLoss, which Caffe computes on the CPU, with the matrix
+    infogain.binaryproto in the run's folder. "median" counts the training labels and takes the
     weights that `fcnkit dataset inspect` prints, and 1 for a class that does not occur. A FILE has
     one weight per line, or a class's name and its weight. To resume, give the same weights.
 
@@ -172,9 +172,9 @@ def train(
     with the other. Without --engine, Caffe trains if it is installed (for --gpu, with GPU support)
     and no option is for PyTorch only; the output says which of the two trains. A Caffe without GPU
     support trains on the CPU, and so does PyTorch without a GPU. With several GPUs, or --processes,
-    each process takes its share of the images, and a step equals one with an iter_size multiplied
-    by the number of processes. --precision tf32 and bf16 are faster and less exact than Caffe, on
-    GPUs that have them.
+    each process reads other images, and a step equals that of a single process with iter_size
+    multiplied by the number of processes. --precision tf32 and bf16 are faster and less exact than
+    Caffe, on GPUs that have them.
 
     Ctrl-C saves a snapshot and stops, a second one stops at once. A resumed run continues from the
     newest complete snapshot, and reads the database from its start. Exit status: 0 done, 2 bad

@@ -73,7 +73,7 @@ class Engines(click.ParamType):
     multiple=True,
     type=IMAGE,
     metavar="DIR|FILE",
-    help="Compare on real images instead of noise, resized to the net's input; may be repeated.",
+    help="Compare on real images, resized to the net's input, not on noise; may be repeated.",
 )
 @click.option(
     "--mean",
@@ -91,7 +91,7 @@ class Engines(click.ParamType):
 @click.option(
     "--device",
     metavar="DEVICE",
-    help=f"For {' or '.join(with_devices())}: cpu, cuda, cuda:1; a GPU where there is one.",
+    help=f"For {' or '.join(with_devices())}: cpu, cuda, cuda:1; by default a GPU if there is one.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
 @click.option(

@@ -97,8 +97,8 @@ def surgery(
 ):
     """Transplant the WEIGHTS of NET into NEW_NET, or change NET and WEIGHTS by operations.
 
-    With NEW_NET, layers are matched by name. Where the new shape holds the same values in the
-    same order, they are reshaped. The command prints what becomes of each layer, and warns if
+    With NEW_NET, layers are matched by name. Blobs whose new shape holds the same values in
+    the same order are reshaped. The command prints what becomes of each layer, and warns if
     layers that are matched stand in another order. Without -o it only checks. The exit status is
     2 if the weights do not fit.
 

@@ -124,8 +124,9 @@ class Exported:
             source.check()
 
     def pointing(self) -> tuple[bytes, str]:
-        """The model without the values of one file, that with the most weights: their places in
-        the file stand instead. Also returns the file's folder; "" if the model holds all values.
+        """The model without the values of the file that holds the most weights; instead of them,
+        it has their places in that file. Also returns the file's folder; "" if the model holds
+        all values.
 
         Raises WeightsError if the file has changed.
         """

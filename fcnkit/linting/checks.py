@@ -169,7 +169,7 @@ def _refused(layer: Layer, check: Callable[[Layer], object]) -> Iterator[Hit]:
 
 
 def empty_window(seen: Seen) -> Iterator[Hit]:
-    """a pooling whose last window begins behind its bottom, where there is no number to take"""
+    """a pooling whose last window begins past the end of its bottom, where there is no number"""
     for layer in seen.graph.layers:
         bottoms = seen.shapes.bottoms(layer)
         top = seen.shapes.tops[layer.tops[0]] if layer.tops else None
@@ -248,7 +248,7 @@ _FILL = 'give it weight_filler { type: "bilinear" } and group equal to num_outpu
 
 
 def unfilled_deconvolution(seen: Seen) -> Iterator[Hit]:
-    """a Deconvolution that starts from zero, unless weights that were not given bring its own"""
+    """without --weights: a Deconvolution that starts from zero, unless a weights file fills it"""
     for layer in seen.graph.layers if seen.trains and not seen.weights else ():
         if of(layer).spreads and fills_zero(layer):
             fact = "it has no weight_filler: all its weights are 0 unless a weights file has them"
@@ -340,7 +340,7 @@ def _places(layer: Layer, need: Axes) -> str:
 
 
 def fc_left_behind(seen: Seen) -> Iterator[Hit]:
-    """an InnerProduct, which fixes the input's size, on the images of a net that upsamples them"""
+    """an InnerProduct, which fixes the input's size, in a net whose upsampling takes any size"""
     made = [
         layer
         for layer in seen.graph.layers

@@ -128,7 +128,7 @@ FILE_KINDS = {
     "no-type": Kind(ERROR, "a layer without a type"),
     "include-and-exclude": Kind(ERROR, "a layer with both kinds of rules"),
     "undefined-bottom": Kind(ERROR, "a bottom that no earlier layer makes"),
-    "duplicate-top": Kind(ERROR, "a top that another layer makes already"),
+    "duplicate-top": Kind(ERROR, "a top that another layer already makes"),
     "in-place": Kind(ERROR, "a layer that works in place on what another reads"),
     "shape": Kind(ERROR, "impossible sizes, or a wrong number of bottoms or tops"),
     "other-weights": Kind(WARNING, "weights that fit few layers of the net, or none"),

@@ -81,7 +81,7 @@ def _bottoms(seen: Seen, layer: Layer) -> list[Shape]:
 
 
 def stays_zero(seen: Seen) -> Iterator[Hit]:
-    """layers that are 0 and stay so, unless weights that were not given bring their own"""
+    """without --weights: layers that are 0 and stay so, unless a weights file fills them"""
     found = [*_still(seen)] if seen.trains and seen.weights is None else []
     if found:
         first, more = found[0], len(found) - 1
@@ -172,7 +172,7 @@ def _is_relu(layer: Layer) -> bool:
 
 
 def unmeasured(seen: Seen) -> Iterator[Hit]:
-    """a BatchNorm that trains with statistics that nobody measured, unless weights bring them"""
+    """a BatchNorm that trains with unmeasured statistics, unless a weights file has others"""
     found = [layer for layer in seen.graph.layers if by_stored(seen, layer)]
     if found and seen.weights is None:
         more = like(len(found) - 1)

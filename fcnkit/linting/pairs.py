@@ -107,7 +107,7 @@ def _may_train(seen: Seen) -> bool:
 
 
 def scaled_labels(seen: Seen) -> Iterator[Hit]:
-    """labels that are scaled or have a mean subtracted, and so are no class numbers"""
+    """labels that are scaled or have a mean subtracted, and so are not class numbers"""
     for layer, _, _ in labelled(seen):
         top = _copied_from(seen, layer.bottoms[1])
         source = seen.graph.producer(top)

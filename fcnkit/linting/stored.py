@@ -13,7 +13,7 @@ from fcnkit.weights.blobs import Blob
 
 
 def statistics(seen: Seen) -> Iterator[Hit]:
-    """a BatchNorm whose stored statistics Caffe reads as zeros or as no numbers"""
+    """a BatchNorm whose stored statistics Caffe reads as zeros or turns into NaN"""
     weights = seen.weights
     for layer in filter(keeps_statistics, seen.graph.layers) if weights is not None else ():
         affine, stored = of(layer).affine(layer), weights.get(layer.name) if weights else None

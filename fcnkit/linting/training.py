@@ -102,7 +102,7 @@ def ignored_class(seen: Seen) -> Iterator[Hit]:
 
 
 def ignored_once(seen: Seen) -> Iterator[Hit]:
-    """a loss and an Accuracy of the same labels that ignore different ones"""
+    """a loss and an Accuracy that read the same labels but ignore different values"""
     losses: dict[Top, Layer] = {}
     for layer, param, _ in labelled(seen):
         label = source_of(seen, layer.bottoms[1])

@@ -155,9 +155,9 @@ def build(prototxt: NetOrPath, state: State = TEST, *, refuse: Refuse = raising)
     ['data', 'conv1', 'pool1', 'conv2']
 
     `prototxt` is a Prototxt or its path. `state` gives the phase and level; its stages are
-    added to those of the file's own `state`, as in Caffe. `refuse` is called with each error.
-    If it returns, the rest is built; a bottom that no layer makes then comes from a layer
-    without a type.
+    added to those of the file's own `state`, as in Caffe. `refuse` is called with the name
+    of each fault and the error. If it returns, the rest is built; a bottom that no layer makes
+    then comes from a layer without a type.
 
     Raises NetError for a bottom that no earlier layer makes, a top that is made twice, a layer
     with include and exclude or without a type, and files of the V0 format or of two formats.

@@ -74,8 +74,8 @@ def fcn(
     - `head`: the layer that scores the classifier's classes; by default the last such layer.
     - `inputs`: the size for which the classifier is made, by blob name, instead of that in the
       file.
-    - `misaligned`: accept branches that lie a part of a pixel or more apart; the first branch
-      then counts.
+    - `misaligned`: accept branches that lie a fraction of a pixel or more apart; the first
+      branch then counts.
     - `keep_scores`: instead of `classes`: keep the classifier's own scores and weights. The
       result needs no training; skips, if there are any, start from zero.
     - `early`: fuse several images in the first layer: the name of each image, with one letter

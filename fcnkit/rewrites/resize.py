@@ -79,8 +79,8 @@ def batch(net: NetOrPath, count: int, *, inputs: Mapping[str, Shape] | None = No
 
     Returns a Plan: the new net, the steps with their reasons, and what happens to the weights.
 
-    An input whose first number differs from that of the first input stays, such as a list of
-    boxes. Raises NetError if no input gives its batch size, and in the cases of `resize`.
+    An input, such as a list of boxes, whose first number differs from that of the first input
+    stays as it is. Raises NetError if no input gives its batch size, and in the cases of `resize`.
     """
     net = given_net(net)
     expected.whole("count", count, least=1)

@@ -223,7 +223,7 @@ def score(
 
     Returns Scores.
 
-    Raises DatasetError if sizes or counts differ.
+    Raises DatasetError if a prediction and its label differ in size, or if their numbers differ.
     """
     names = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
     pairs = _pairs(predictions, labels)

@@ -31,9 +31,9 @@ class Difference(NamedTuple):
 
     Of `channels` channels, `still` have values that do not depend on the input, or take only two
     values; `held` says which. `hidden` says why the values could hide a difference; `made_of`
-    are then the outputs in which it would show. `unseen` names layers that have no effect on
-    anything that was compared, and `partly` names channels of inner blobs without effect. For
-    the outputs in `left_out`, only the blobs from which they are made were compared.
+    are then the outputs in which the difference would show. `unseen` names layers that have no
+    effect on anything that was compared, and `partly` names channels of inner blobs that have
+    none. For the outputs in `left_out`, only the blobs from which they are made were compared.
     """
 
     output: str

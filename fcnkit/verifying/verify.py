@@ -72,8 +72,8 @@ def verify(
     Returns Differences, a tuple with a Difference for each output; its `proven` is True if all
     outputs are equal and every layer has an effect.
 
-    Raises NetError if the outputs cannot be paired or have different counts, WeightsError if a
-    layer has no weights, EngineError if the engine refuses a net.
+    Raises NetError if the outputs cannot be paired or hold different numbers of values,
+    WeightsError if a layer has no weights, EngineError if the engine refuses a net.
     """
     net, new_net = given_net(net), given_net(new_net)
     old = Side(build(net), weights)

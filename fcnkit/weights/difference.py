@@ -87,7 +87,7 @@ class BlobDifference(NamedTuple):
 class Comparison:
     """The comparison of two weights files, or of a weights file with a net: a row for each blob.
 
-    `lacking` names the one of the two in which "missing" blobs are missing.
+    `lacking` says which of the two lacks the "missing" blobs.
     """
 
     first: str

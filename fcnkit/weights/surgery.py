@@ -50,8 +50,8 @@ def transplant(plan: Moving, weights: WeightsOrPath) -> Weights:
 
     Returns Weights, whose values are computed when they are saved.
 
-    Raises WeightsError if a source layer is not in the file, if it has another number of blobs
-    than the moves need, or if counts differ.
+    Raises WeightsError if a source layer is not in the file, or if it has another number of
+    blobs or values than the moves need.
     """
     if not hasattr(plan, "moves"):
         raise TypeError(f"plan: give a Plan, such as a rewrite returns, not {type(plan).__name__}")

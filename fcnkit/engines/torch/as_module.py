@@ -35,7 +35,7 @@ def module(
 
     >>> import torch
     >>> module = fk.module("deploy.prototxt", "net.caffemodel")
-    >>> image = torch.zeros(2, 1, 28, 28)  # as Caffe takes it: of colours BGR, less the mean
+    >>> image = torch.zeros(2, 1, 28, 28)  # as Caffe takes it: BGR if in colour, mean subtracted
     >>> module(image).shape
     torch.Size([2, 11])
     >>> fk.module("deploy.prototxt", "net.caffemodel", outputs=["pool2", "ip1"])(image)["ip1"].shape
