@@ -294,7 +294,7 @@ def _words(runs: Sequence, found: Sequence[Scores]) -> str:
     return (
         f"From random to transplanted weights: {first[0]:+.1f} points of pixel accuracy, "
         f"{first[1]:+.1f} of "
-        f"mean IU.{skips}"
+        f"mean IU.{skips} These differences were rounded last."
     )
 
 
@@ -319,6 +319,7 @@ def _shown(value: float) -> str:
 def _settings(runs: Sequence, commands: Sequence[str], options) -> str:
     solver = prototxt.read(runs[0].run.solver).text
     typed = "\n".join(commands)
+    together = "; some run at the same time" * (options.jobs > 1)
     return f"""## Settings
 
 The loss is the mean over the pixels of one image. Each training image is used as it is and
@@ -328,7 +329,7 @@ from zero. This is the solver of the first training; the others differ only in t
 ```
 {solver}```
 
-All commands, in the order in which {_typed(options)} starts them; some run at the same time:
+All commands, in the order in which {_typed(options)} starts them{together}:
 
 ```
 {typed}

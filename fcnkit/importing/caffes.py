@@ -3,7 +3,7 @@
 MASTER = "master"
 
 CAFFES: dict[str, frozenset[str]] = {
-    # BVLC's master, commit 9b891540, which Debian packages.
+    # BVLC's master, commit 9b891540; Debian packages an earlier one, 99bd997 of August 2018.
     MASTER: frozenset(("round_mode", "Clip")),
     # BVLC's tag 1.0, of April 2017.
     "1.0": frozenset(),
