@@ -50,7 +50,7 @@ test: setup $(VENV)/.torch-done  ## ruff, mypy and all tests; real Caffe, PyTorc
 	    echo "make test: NO REAL CAFFE on this machine; the tests that ask it are SKIPPED" >&2; \
 	    test -z "$$FCNKIT_REQUIRE_CAFFE"; }
 	@bash scripts/install_programs.sh chromium zsh fish || \
-	    echo "make test: NO CHROMIUM, zsh or fish on this machine; the tests that ask it are SKIPPED" >&2
+	    echo "make test: CHROMIUM, ZSH OR FISH is missing on this machine; its tests are SKIPPED" >&2
 	@$(PY) -m ruff check --output-format concise .; lint=$$?; \
 	    $(PY) -m ruff format --check --quiet . || { echo 'make format puts the source in order' >&2; lint=1; }; \
 	    $(PY) -m mypy || lint=1; \

@@ -95,11 +95,10 @@ def grouped(
     stands.
     """
     groups: dict[tuple[str, str, str], list[Done]] = {}
-    every = list(steps)
-    for step in every:
-        groups.setdefault(step.alike(), []).append(step)
-    for step in every:
-        alike = groups[step.alike()]
+    every = [(step, groups.setdefault(step.alike(), [])) for step in steps]
+    for step, alike in every:
+        alike.append(step)
+    for step, alike in every:
         if len(alike) < least:
             yield (step.line, step.layer), (f"{step.verb}: {step.what}", step.why)
         elif step is alike[0]:

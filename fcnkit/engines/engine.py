@@ -14,7 +14,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from fcnkit import expected
 from fcnkit.errors import EngineError, error_text
 from fcnkit.formats.prototxt import Prototxt
 from fcnkit.nets.graph import State
@@ -161,7 +160,6 @@ def with_devices() -> list[str]:
     return [engine.name for engine in ENGINES if engine.devices]
 
 
-@expected.checked
 def installed_engines() -> tuple[str, ...]:
     """Lists the engines that are installed here; the first is used by default.
 

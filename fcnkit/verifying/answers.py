@@ -9,23 +9,29 @@ from fcnkit.verifying.compared import Pair
 
 def answers(graph: Graph, new_graph: Graph, ends: Iterable[Top]) -> list[Pair]:
     """The tops with their likes in the other net: what a layer of one name reads, or makes."""
-    named = {layer.name: layer for layer in new_graph.layers}
-    pairs = ((top, _like(graph, named, top)) for top in ends)
+    old, named = _named(graph), _named(new_graph)
+    found = ((top, _like(graph, named, top)) for top in ends)
     return [
         Pair(top, new)
-        for top, new in pairs
-        if new is not None and not _holds_more(graph, new_graph, top, new)
+        for top, new in found
+        if new is not None
+        and not _holds_more(graph, old, top, new, new_graph.consumers.get(new, ()))
     ]
 
 
-def _holds_more(graph: Graph, new_graph: Graph, top: Top, new: Top) -> bool:
+def _named(graph: Graph) -> dict[str, Layer]:
+    return {layer.name: layer for layer in graph.layers}
+
+
+def _holds_more(
+    graph: Graph, named: Mapping[str, Layer], top: Top, new: Top, readers: Iterable[Layer]
+) -> bool:
     """Whether the new top is made of what learns behind the old one, too: a BatchNorm that has
     taken in its Scale.  Its readers then read something later in the old net.
     """
-    old = {layer.name: layer for layer in graph.layers}
-    for reader in new_graph.consumers.get(new, ()):
-        other = old.get(reader.name)
-        if other and len(other.bottoms) == len(reader.bottoms):
+    for reader in readers:
+        other = named.get(reader.name)
+        if other and reader.name and len(other.bottoms) == len(reader.bottoms):
             read = other.bottoms[reader.bottoms.index(new)]
             maker = graph.producer(read)
             if read != top and of(maker).learns and top in maker.bottoms:
